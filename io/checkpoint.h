@@ -1,0 +1,67 @@
+/**
+ * @file checkpoint.h
+ * @brief One checkpoint on disk: its tensors by name, their bytes, and its config.
+ *
+ * A format is one file in io/ that defines an sd_format; the build makes the table of all of them.
+ * Nothing a file says is trusted: every size, offset and count is checked against the file's own
+ * length before it is used. Weights are read with pread; files are never mapped.
+ */
+#ifndef SD_IO_CHECKPOINT_H
+#define SD_IO_CHECKPOINT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "io/model_config.h"
+#include "solvers/base/dtype.h"
+#include "solvers/base/status.h"
+
+enum { SD_MAX_DIMS = 8 };
+
+/** One tensor as the file describes it. */
+typedef struct {
+    const char *name;               /* owned by the checkpoint                                  */
+    const char *format;             /* storage format as the file names it, "BF16"              */
+    int         type;               /* the sd_dtype, or -1 for formats that hold no weights here */
+    int         n_dims;             /* 0 .. SD_MAX_DIMS                                         */
+    int64_t     shape[SD_MAX_DIMS]; /* outermost first                                          */
+    int64_t     elements, bytes;    /* of the whole tensor                                      */
+} sd_tensor_info;
+
+typedef struct sd_checkpoint sd_checkpoint;
+
+/**
+ * @brief Opens a checkpoint: a folder with config.json and safetensors (single file, or shards
+ * behind model.safetensors.index.json), or one .safetensors file with config.json beside it.
+ *
+ * @param[in]  path  as a person wrote it; borrowed until return
+ * @param[out] out   yours, release with sd_checkpoint_close()
+ *
+ * Not collective. Reads headers only; keeps the files open.
+ * Errors: SD_ERR_INPUT with one line: what, in which file (relative to `path`), how to mend.
+ */
+sd_status sd_checkpoint_open(const char *path, sd_checkpoint **out);
+void      sd_checkpoint_close(sd_checkpoint **checkpoint);
+
+/** @brief Number of tensors. */
+int64_t sd_checkpoint_count(const sd_checkpoint *checkpoint);
+/** @brief The i-th tensor, ordered by name (strcmp). */
+const sd_tensor_info *sd_checkpoint_tensor(const sd_checkpoint *checkpoint, int64_t i);
+/** @brief Index of a tensor by name, or -1. */
+int64_t sd_checkpoint_find(const sd_checkpoint *checkpoint, const char *name);
+/** @brief The file a tensor is in, relative to the checkpoint ("model-00001-of-00002.safetensors"). */
+const char *sd_checkpoint_file_of(const sd_checkpoint *checkpoint, int64_t i);
+/** @brief Total bytes of all tensors. */
+int64_t sd_checkpoint_bytes(const sd_checkpoint *checkpoint);
+
+/**
+ * @brief Reads bytes [offset, offset + count) of a tensor, as stored.
+ * Errors: SD_ERR_INPUT for a short or failing read; SD_ERR_INTERNAL outside of the tensor.
+ */
+sd_status sd_checkpoint_read(const sd_checkpoint *checkpoint, int64_t i, int64_t offset,
+                             int64_t count, void *out);
+
+/** @brief The model's config; owned by the checkpoint. */
+const sd_config *sd_checkpoint_config(const sd_checkpoint *checkpoint);
+
+#endif

@@ -1,0 +1,46 @@
+/**
+ * @file model_config.h
+ * @brief A model's config (config.json): typed look-ups that refuse what does not fit.
+ *
+ * Keys are dotted paths: "rope_scaling.factor". A key that is absent or null does not exist.
+ */
+#ifndef SD_IO_MODEL_CONFIG_H
+#define SD_IO_MODEL_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "solvers/base/status.h"
+
+typedef struct sd_config sd_config;
+
+/** @brief Reads a config.json; messages name the file as `shown`. Errors: SD_ERR_INPUT. */
+sd_status sd_config_read(const char *path, const char *shown, sd_config **out);
+/** @brief From JSON text of `length` bytes, for tests and other formats. */
+sd_status sd_config_parse(const char *text, int64_t length, const char *shown, sd_config **out);
+void      sd_config_destroy(sd_config **config);
+
+bool sd_config_has(const sd_config *config, const char *key);
+
+/**
+ * @brief Typed look-ups. Present: checked and stored. Absent or null: *value stays as it is.
+ * Errors: SD_ERR_INPUT naming file, key, what it is and what it should be.
+ */
+sd_status sd_config_int(const sd_config *config, const char *key, int64_t least, int64_t most,
+                        int64_t *value);
+sd_status sd_config_real(const sd_config *config, const char *key, double least, double most,
+                         double *value);
+sd_status sd_config_bool(const sd_config *config, const char *key, bool *value);
+/** The string is owned by the config. */
+sd_status sd_config_string(const sd_config *config, const char *key, const char **value);
+/** @brief The i-th string of an array of strings; *value is NULL past its end or when absent. */
+sd_status sd_config_string_at(const sd_config *config, const char *key, int64_t i,
+                              const char **value);
+/** @brief Fails unless the key exists. Errors: SD_ERR_INPUT. */
+sd_status sd_config_need(const sd_config *config, const char *key);
+
+/** @brief Number of top-level keys, and the i-th in the file's order (owned by the config). */
+int64_t     sd_config_count(const sd_config *config);
+const char *sd_config_key(const sd_config *config, int64_t i);
+
+#endif

@@ -1,0 +1,130 @@
+/**
+ * @file results.h
+ * @brief Result files: one unit per checkpoint, merged into study.h5. All of HDF5 is behind this.
+ *
+ * Every file is written under a temporary name beside its own (".NAME.PID.tmp"), closed, fsynced,
+ * renamed, and its folder fsynced: a kill at any instant leaves the old file or the new one.
+ * The layout is docs/results.md; the variables are schema.h.
+ */
+#ifndef SD_IO_RESULTS_H
+#define SD_IO_RESULTS_H
+
+#include "io/schema.h"
+#include "solvers/base/status.h"
+
+/* ---- units ---- */
+
+/** What a unit is about. Strings are owned by the unit. */
+typedef struct {
+    char   *run, *path;        /* as the study writes them                                        */
+    char   *fingerprint;       /* "xxh3-128:..."                                                  */
+    char   *key;               /* hash of everything that determines the unit, hex                */
+    char   *family;            /* "llama"                                                         */
+    int64_t step, vocabulary;
+    double  elapsed_s;         /* kept in the unit's /provenance                                  */
+} sd_unit_info;
+
+/** All variables of one checkpoint. */
+typedef struct {
+    sd_unit_info info;
+    sd_shape     shape;
+    void        *value[SD_V_COUNT]; /* sd_variable_elements() each; NaN or -1 until filled        */
+} sd_unit;
+
+/** @brief Allocates all variables, filled with NaN or -1. Info's strings are NULL. */
+sd_status sd_unit_create(const sd_shape *shape, sd_unit **out);
+void      sd_unit_destroy(sd_unit **unit);
+
+double  *sd_unit_f64(const sd_unit *unit, sd_variable_id id);
+float   *sd_unit_f32(const sd_unit *unit, sd_variable_id id);
+int32_t *sd_unit_i32(const sd_unit *unit, sd_variable_id id);
+
+/** @brief Writes a unit file; the folder exists. Errors: SD_ERR_RESOURCE. */
+sd_status sd_unit_write(const sd_unit *unit, const char *file);
+/**
+ * @brief Reads a unit file back. Errors: SD_ERR_CHECK when it is damaged or not of this schema
+ * (its checksums do not hold): the caller computes it again.
+ */
+sd_status sd_unit_read(const char *file, sd_unit **out);
+/** @brief Reads key and fingerprint only. `*out` has no variables (value[] all NULL). */
+sd_status sd_unit_read_info(const char *file, sd_unit **out);
+
+/* ---- study.h5, written ---- */
+
+typedef struct sd_study_file sd_study_file;
+
+/** One run, as the merge writes it. */
+typedef struct {
+    const char    *name, *family, *parent; /* parent NULL when there is none        */
+    sd_shape       shape;
+    int64_t        vocabulary, n_steps;
+    const int64_t *step;                         /* n_steps, ascending                    */
+    const char *const *path, *const *fingerprint; /* n_steps each                          */
+} sd_run_info;
+
+typedef struct {
+    const char *run, *path, *message;
+    int64_t     step;
+} sd_failure;
+
+typedef struct {
+    const char *created, *host, *libraries, *command;
+    int64_t     ranks;
+    /* timings: one row per unit, run/step/seconds */
+    int64_t            n_timings;
+    const char *const *timing_run;
+    const int64_t     *timing_step;
+    const double      *timing_s;
+} sd_provenance;
+
+/** @brief Starts FILE under its temporary name. `study` is the YAML text. */
+sd_status sd_study_create(const char *file, const char *title, const char *study,
+                          sd_study_file **out);
+/** @brief Adds a run's group, scales and (empty) variables. */
+sd_status sd_study_add_run(sd_study_file *file, const sd_run_info *run);
+/** @brief Writes one variable of one step of the run added last; steps in order 0, 1, ... for each variable. */
+sd_status sd_study_put(sd_study_file *file, int64_t step_index, sd_variable_id id,
+                       const void *value);
+/** @brief Finishes the run: checksums, after every variable of every step was put. */
+sd_status sd_study_end_run(sd_study_file *file);
+sd_status sd_study_put_failures(sd_study_file *file, int64_t n, const sd_failure *failure);
+/** @brief Signatures: names of m runs, m x m distances in degrees and log10 chances. */
+sd_status sd_study_put_signatures(sd_study_file *file, int64_t m, const char *const *name,
+                                  const double *distance, const double *log10_chance);
+sd_status sd_study_put_provenance(sd_study_file *file, const sd_provenance *provenance);
+/** @brief Closes, syncs and renames. After it, or after a failure, only sd_study_destroy() is left. */
+sd_status sd_study_commit(sd_study_file *file);
+/** @brief Releases; removes the temporary file of a study that was not committed. */
+void sd_study_destroy(sd_study_file **file);
+
+/** @brief Removes temporaries that a killed run left in a folder; the caller holds its lock. */
+sd_status sd_results_clean(const char *folder);
+
+/* ---- study.h5, read ---- */
+
+typedef struct sd_results sd_results;
+
+sd_status sd_results_open(const char *file, sd_results **out);
+void      sd_results_close(sd_results **results);
+/** @brief Names of the runs, ordered as in the study; owned by `results`. */
+int64_t     sd_results_runs(const sd_results *results);
+const char *sd_results_run(const sd_results *results, int64_t i);
+/** @brief Shape, steps, parent of a run; owned by `results`. */
+const sd_run_info *sd_results_run_info(const sd_results *results, int64_t i);
+const char        *sd_results_title(const sd_results *results);
+/**
+ * @brief Reads a variable of a run, all steps: [S, ...] as doubles (integers too; -1 stays -1).
+ * Yours, release with sd_free().
+ */
+sd_status sd_results_read(const sd_results *results, int64_t run, sd_variable_id id, double **out);
+
+/**
+ * @brief Checks a study file: every object of the schema with its type, dimensions, scales and
+ * attributes, nothing unknown, every checksum.
+ * @param[in] report  called with one line per finding
+ * Errors: SD_ERR_CHECK when there was a finding.
+ */
+sd_status sd_results_check(const char *file, void (*report)(void *context, const char *line),
+                           void *context);
+
+#endif

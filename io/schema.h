@@ -1,0 +1,155 @@
+/**
+ * @file schema.h
+ * @brief The variables of the result file: name, type, dimensions, units and meaning of each.
+ *
+ * One row here is one dataset below /runs/NAME in study.h5, and the same without its first
+ * dimension (step) in a unit file. docs/results.md is held to this table by a test.
+ */
+#ifndef SD_IO_SCHEMA_H
+#define SD_IO_SCHEMA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** Named dimensions; the lengths come from the checkpoint and the study. */
+typedef enum {
+    SD_DIM_NONE, /* fills up unused places */
+    SD_DIM_STEP,
+    SD_DIM_LAYER,      /* N: layer l at index l - 1 */
+    SD_DIM_STATE,      /* N + 1: state l at index l */
+    SD_DIM_HIDDEN,     /* d                         */
+    SD_DIM_PHASE,      /* K = 4                     */
+    SD_DIM_RANK,       /* k: of singular values     */
+    SD_DIM_PART,       /* re, im                    */
+    SD_DIM_TOKEN_KIND, /* initial, other            */
+    SD_DIM_BRANCH,     /* attention, ffn            */
+    SD_DIM_INPUT,      /* Gaussian, real            */
+    SD_DIM_COUNT
+} sd_dim;
+
+typedef enum { SD_TYPE_F64, SD_TYPE_F32, SD_TYPE_I32 } sd_type;
+
+enum { SD_VARIABLE_DIMS = 3 };
+
+/* X(id, path, type, dim, dim, dim, derived, units, long_name); derived: made by the merge, in study.h5 only */
+#define SD_TRIPLET_VARIABLES(X, ID, group, map)                                                    \
+    X(ID##_SIGMA, group "/sigma", F64, LAYER, RANK, NONE, false, "1", "singular values of " map)   \
+    X(ID##_RESIDUAL, group "/residual", F64, LAYER, RANK, NONE, false, "1",                        \
+      "two-sided residual of the triplets of " map ", relative to sigma_1")                        \
+    X(ID##_U, group "/u", F64, LAYER, HIDDEN, NONE, false, "1",                                    \
+      "leading left singular vector of " map)                                                      \
+    X(ID##_V, group "/v", F64, LAYER, HIDDEN, NONE, false, "1",                                    \
+      "leading right singular vector of " map)
+
+#define SD_DECAY_VARIABLES(X, ID, group, map)                                                      \
+    X(ID##_EIGENVALUE, group "/eigenvalue", F64, LAYER, PHASE, PART, false, "1",                   \
+      "eigenvalue of " map " nearest to the direction")                                            \
+    X(ID##_ANGLE, group "/angle", F64, LAYER, PHASE, NONE, false, "degree",                        \
+      "angle of that eigenvector to the direction")                                                \
+    X(ID##_EIGEN_RESIDUAL, group "/residual", F64, LAYER, PHASE, NONE, false, "1",                 \
+      "residual of that eigenpair, relative to the norm of " map)                                  \
+    X(ID##_RAYLEIGH, group "/rayleigh", F64, LAYER, PHASE, NONE, false, "1",                       \
+      "Rayleigh quotient of " map " at the direction")                                             \
+    X(ID##_METHOD, group "/method", I32, LAYER, PHASE, NONE, false, "1",                           \
+      "how the eigenpair was found: 1 iterative, 2 full")
+
+#define SD_VARIABLE_TABLE(X)                                                                       \
+    X(NORM_INITIAL_MEAN, "norm/initial_mean", F64, STATE, NONE, NONE, false, "1",                  \
+      "mean norm of the initial tokens")                                                           \
+    X(NORM_OTHER_MEDIAN, "norm/other_median", F64, STATE, NONE, NONE, false, "1",                  \
+      "median norm of all other tokens")                                                           \
+    X(NORM_OTHER_MAX, "norm/other_max", F64, STATE, NONE, NONE, false, "1",                        \
+      "largest norm of all other tokens")                                                          \
+    X(PHASE_FIRST, "phase/first", I32, PHASE, NONE, NONE, false, "1", "first state of the phase")  \
+    X(PHASE_LAST, "phase/last", I32, PHASE, NONE, NONE, false, "1", "last state of the phase")     \
+    X(PHASE_PLATEAU_FIRST, "phase/plateau_first", I32, PHASE, NONE, NONE, false, "1",              \
+      "first state of the plateau")                                                                \
+    X(PHASE_PLATEAU_LAST, "phase/plateau_last", I32, PHASE, NONE, NONE, false, "1",                \
+      "last state of the plateau")                                                                 \
+    X(PHASE_RATIO, "phase/ratio", F64, PHASE, NONE, NONE, false, "1",                              \
+      "peak of the tokens' median norm relative to the median of the state")                       \
+    X(PHASE_TOKENS, "phase/tokens", I32, PHASE, TOKEN_KIND, NONE, false, "1",                      \
+      "number of high-norm tokens, initial and other")                                             \
+    X(PHASE_DIRECTION, "phase/direction", F64, PHASE, HIDDEN, NONE, false, "1",                    \
+      "unit direction of the initial tokens, or of the others where there is none")                \
+    X(PHASE_DIRECTION_OTHER, "phase/direction_other", F64, PHASE, HIDDEN, NONE, false, "1",        \
+      "unit direction of the other tokens")                                                        \
+    X(PHASE_SPREAD, "phase/spread", F64, PHASE, NONE, NONE, false, "degree",                       \
+      "mean pairwise acute angle of the tokens behind the direction")                              \
+    X(DIRECTION_VECTOR, "direction/vector", F64, HIDDEN, NONE, NONE, true, "1",                    \
+      "direction of the dominant phase")                                                           \
+    X(DIRECTION_PARTICIPATION, "direction/participation", F64, NONE, NONE, NONE, true, "1",        \
+      "participation number of the dominant direction")                                            \
+    X(DIRECTION_TOP_CHANNEL, "direction/top_channel", I32, NONE, NONE, NONE, true, "1",            \
+      "channel of largest magnitude in the dominant direction")                                    \
+    X(DIRECTION_TO_FINAL, "direction/to_final", F64, NONE, NONE, NONE, true, "degree",             \
+      "acute angle to the run's last checkpoint")                                                  \
+    X(DIRECTION_TO_PREVIOUS, "direction/to_previous", F64, NONE, NONE, NONE, true, "degree",       \
+      "acute angle to the previous checkpoint")                                                    \
+    X(DIRECTION_TO_PARENT, "direction/to_parent", F64, NONE, NONE, NONE, true, "degree",           \
+      "acute angle to the parent's checkpoint")                                                    \
+    X(DIRECTION_PER_STATE, "direction/per_state", F32, STATE, HIDDEN, NONE, false, "1",            \
+      "unit mean of the initial tokens' unit states")                                              \
+    X(ROLE_EXPLOSION, "layer_role/explosion", I32, LAYER, NONE, NONE, false, "1",                  \
+      "number of the phase that the layer raises, or 0")                                           \
+    X(ROLE_DECAY, "layer_role/decay", I32, LAYER, NONE, NONE, false, "1",                          \
+      "number of the phase that the layer takes away, or 0")                                       \
+    X(ROLE_WEIGHT_GAP, "layer_role/weight_gap", F64, LAYER, NONE, NONE, false, "1",                \
+      "sigma_1 / sigma_2 of F")                                                                    \
+    SD_TRIPLET_VARIABLES(X, LAYER, "linear", "L")                                                  \
+    SD_TRIPLET_VARIABLES(X, ATTENTION, "attention", "I + A")                                       \
+    SD_TRIPLET_VARIABLES(X, FFN, "ffn", "F")                                                       \
+    X(LINEAR_SOLVER, "linear/solver", I32, LAYER, NONE, NONE, false, "1",                          \
+      "what found the singular values: 1 SLEPc, 2 LAPACK, 3 ScaLAPACK")                            \
+    X(LINEAR_ANGLE, "linear/angle", F64, LAYER, PHASE, NONE, false, "degree",                      \
+      "acute angle of u(L) to the direction")                                                      \
+    X(LINEAR_ANGLE_AXIS, "linear/angle_axis", F64, LAYER, PHASE, NONE, false, "degree",            \
+      "the same for the axis of the largest row of the down projection")                           \
+    X(LINEAR_ANGLE_DEFLATED, "linear/angle_deflated", F64, LAYER, PHASE, NONE, false, "degree",    \
+      "the same for u(L), without the direction's top channel")                                    \
+    X(LINEAR_R2, "linear/r2", F64, LAYER, INPUT, NONE, false, "1",                                 \
+      "share of the FFN's variance that its linear fit explains")                                  \
+    SD_DECAY_VARIABLES(X, DECAY_PAPER, "decay/paper", "R")                                         \
+    SD_DECAY_VARIABLES(X, DECAY_SUM, "decay/sum", "A + F")                                         \
+    SD_DECAY_VARIABLES(X, DECAY_SCALED, "decay/scaled", "R_s")                                     \
+    X(DECAY_TRUE_CHANGE, "decay/true_change", F64, LAYER, PHASE, NONE, false, "1",                 \
+      "relative change along the direction on real tokens")                                        \
+    X(DECAY_NORM_RATIO, "decay/norm_ratio", F64, LAYER, PHASE, NONE, false, "1",                   \
+      "norm after the layer over norm before it, on real tokens")                                  \
+    X(DECAY_LEFT_OVER, "decay/left_over", F64, LAYER, PHASE, NONE, false, "1",                     \
+      "|(I + R) x| / |x| on real states")                                                          \
+    X(DECAY_OPPOSITION, "decay/opposition", F64, LAYER, PHASE, NONE, false, "degree",              \
+      "angle between R x and -x on real states")                                                   \
+    X(DECAY_SCALE, "decay/scale", F64, LAYER, PHASE, BRANCH, false, "1",                           \
+      "what the two norms divide by, on real tokens")
+
+typedef enum {
+#define X(id, path, type, d1, d2, d3, derived, units, long_name) SD_V_##id,
+    SD_VARIABLE_TABLE(X)
+#undef X
+        SD_V_COUNT
+} sd_variable_id;
+
+typedef struct {
+    const char *path;
+    sd_type     type;
+    sd_dim      dim[SD_VARIABLE_DIMS]; /* after step; SD_DIM_NONE fills up */
+    bool        derived;
+    const char *units, *long_name;
+} sd_variable;
+
+extern const sd_variable sd_variables[SD_V_COUNT];
+
+/** Lengths of the dimensions of one checkpoint. */
+typedef struct {
+    int64_t n_layers, d, n_triplets;
+} sd_shape;
+
+/** @brief Length of a dimension other than step; 1 for SD_DIM_NONE. */
+int64_t sd_dim_length(sd_dim dim, const sd_shape *shape);
+/** @brief Number of elements of a variable for one checkpoint. */
+int64_t sd_variable_elements(sd_variable_id id, const sd_shape *shape);
+/** @brief Bytes of one element. */
+int64_t sd_type_size(sd_type type);
+
+#endif

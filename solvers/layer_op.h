@@ -1,0 +1,101 @@
+/**
+ * @file layer_op.h
+ * @brief The linear maps of one block, matrix-free: A, F and everything made of them.
+ *
+ *     A = Wo repeat_kv(Wv) diag(gamma1)          attention of a single token: softmax of one logit is 1
+ *     F = Wd A2 diag(gamma2)                     A2: the least-squares fit of the hidden activations
+ *     M = i I + a A + f F + [composed] a f F A   the family of maps below
+ *
+ * Columns of Wo whose heads share a key/value head are summed once. One product with M or its
+ * transpose reads the weights once: 2 (d kv + d kv + 3 d f) flops.
+ *
+ * Source: the paper's section 3; `scaled` and `sum` are ours (docs/notation.md).
+ */
+#ifndef SD_SOLVERS_LAYER_OP_H
+#define SD_SOLVERS_LAYER_OP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "solvers/block.h"
+
+/** A d x d linear map by its products; what the spectral solvers work on. */
+typedef struct {
+    int64_t d;
+    /* y = M x, or y = M' x when transposed; x and y: d doubles that do not overlap. */
+    void (*apply)(const void *context, bool transposed, const double *x, double *y);
+    const void *context;
+} sd_operator;
+
+/** Which map: coefficients of M = identity I + attention A + ffn F + [composed] attention ffn F A. */
+typedef struct {
+    double identity, attention, ffn;
+    bool   composed;
+} sd_layer_map;
+
+/** How the FFN is linearised. */
+typedef struct {
+    bool scaled_input; /* fold gamma2 into the rows before the fit, instead of after (`input`)    */
+    bool keep_biases;  /* the rows' own biases enter the fit (`biases`); else they count as zero  */
+} sd_linear_options;
+
+typedef struct sd_layer_op sd_layer_op;
+
+/**
+ * @brief Linearises a block by the closed form of stein.h.
+ *
+ * Holds 8 (2 f + d n_kv d_head) bytes. `block` is borrowed for the object's life.
+ * Not collective. Errors: SD_ERR_RESOURCE; SD_ERR_INPUT for damaged weights, as stein.h.
+ */
+sd_status sd_layer_op_create(const sd_block *block, const sd_linear_options *options,
+                             sd_layer_op **out);
+
+/**
+ * @brief As sd_layer_op_create(), with a fitted A2 (f x d, row-major, given) in place of the closed form.
+ */
+sd_status sd_layer_op_create_fitted(const sd_block *block, const sd_linear_options *options,
+                                    double *a2, sd_layer_op **out);
+
+/** @brief Releases it; NULL is fine; sets NULL. */
+void sd_layer_op_destroy(sd_layer_op **op);
+
+/** @brief The layer L: (I + F)(I + A), or I + A + F for parallel wiring. */
+sd_layer_map sd_map_layer(const sd_layer_op *op);
+/** @brief R = L - I (decay map `paper`). */
+sd_layer_map sd_map_paper(const sd_layer_op *op);
+/** @brief A + F (decay map `sum`). */
+sd_layer_map sd_map_sum(void);
+/** @brief (I + F/s2)(I + A/s1) - I, or A/s1 + F/s2 for parallel wiring (decay map `scaled`). */
+sd_layer_map sd_map_scaled(const sd_layer_op *op, double s1, double s2);
+/** @brief I + A. */
+sd_layer_map sd_map_attention(void);
+/** @brief F. */
+sd_layer_map sd_map_ffn(void);
+
+/** A map bound to a layer: pass &bound as the context of the operator that sd_layer_operator() makes. */
+typedef struct {
+    sd_layer_op *op; /* its scratch is used: one thread at a time */
+    sd_layer_map map;
+} sd_bound_map;
+
+/** @brief The operator of a bound map; `bound` is borrowed for the operator's life. */
+sd_operator sd_layer_operator(const sd_bound_map *bound);
+
+/**
+ * @brief Applies a map to n vectors at once, through dgemm.
+ *
+ * @param[in]  x  n x d, row-major: one vector per row
+ * @param[out] y  n x d: row k is M x_k. With x the identity, y is M column by column.
+ * Errors: SD_ERR_RESOURCE.
+ */
+sd_status sd_layer_op_apply_block(const sd_layer_op *op, sd_layer_map map, int64_t n,
+                                  const double *x, double *y);
+
+/**
+ * @brief Forms columns of a map: out[k * d + i] = M(i, column[k]), which is column-major.
+ * @param[in] column  n column numbers in [0, d); NULL for 0 .. n-1
+ */
+sd_status sd_layer_op_columns(const sd_layer_op *op, sd_layer_map map, int64_t n,
+                              const int64_t *column, double *out);
+
+#endif
