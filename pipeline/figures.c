@@ -255,6 +255,35 @@ done:
     return st;
 }
 
+/*
+ * Takes the time of day out of a PDF: cairo writes one CreationDate, uncompressed, and older ones do
+ * not look at SOURCE_DATE_EPOCH. The digits are replaced by as many others, so that offsets hold.
+ */
+static sd_status settle_date(const char *path, int64_t size)
+{
+    static const char mark[] = "/CreationDate (D:", epoch[] = "19700101000000";
+    sd_status         st = SD_OK;
+    char             *bytes = NULL;
+    FILE             *file = fopen(path, "r+b");
+    SD_REQUIRE(file != NULL, SD_ERR_RESOURCE, "%s: %s", path, strerror(errno));
+    SD_TRY(sd_alloc(size, 1, &bytes));
+    SD_REQUIRE(fread(bytes, 1, (size_t)size, file) == (size_t)size, SD_ERR_RESOURCE,
+               "%s: cannot be read", path);
+    const int64_t last = size - (int64_t)(sizeof mark + sizeof epoch - 2);
+    for (int64_t i = 0; i <= last; i++)
+        if (memcmp(bytes + i, mark, sizeof mark - 1) == 0) {
+            memcpy(bytes + i + sizeof mark - 1, epoch, sizeof epoch - 1);
+            break;
+        }
+    rewind(file);
+    SD_REQUIRE(fwrite(bytes, 1, (size_t)size, file) == (size_t)size && fflush(file) == 0,
+               SD_ERR_RESOURCE, "%s: cannot be written: %s", path, strerror(errno));
+done:
+    if (file != NULL) fclose(file);
+    sd_free(bytes);
+    return st;
+}
+
 static sd_status draw_format(const char *name, const char *folder, const char *format)
 {
     sd_status   st = SD_OK;
@@ -264,6 +293,7 @@ static sd_status draw_format(const char *name, const char *folder, const char *f
     SD_TRY(run_gnuplot(folder, name, format, strrchr(file.temporary, '/') + 1));
     SD_REQUIRE(stat(file.temporary, &made) == 0 && made.st_size > 0, SD_ERR_RESOURCE,
                "%s: gnuplot wrote nothing", file.path);
+    if (strcmp(format, "pdf") == 0) SD_TRY(settle_date(file.temporary, (int64_t)made.st_size));
     SD_TRY(draft_keep(&file));
 done:
     draft_end(&file);

@@ -39,5 +39,5 @@ done:
     return st;
 }
 
-const sd_figure sd_figure_gap = {"gap", "A one-dimensional explosion subspace, from weights alone.",
+const sd_figure sd_figure_gap = {"gap", "Gap of the two largest singular values of F.",
                                  sd_script_gap, write_data};

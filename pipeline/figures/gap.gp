@@ -7,7 +7,7 @@ wide = columns < 4 ? 3.4 : 5.4
 tall = 2.6 + (layers > 12)*1.0 + (layers > 40)*1.0
 eval open_page(wide, tall)
 set lmargin at screen 0.5/wide; set rmargin at screen 1 - 0.85/wide
-set tmargin at screen 1 - 0.1/tall; set bmargin at screen (columns > 8 ? 0.68 : 0.5)/tall
+set tmargin at screen 1 - 0.1/tall; set bmargin at screen (columns > 8 ? 0.66 : 0.45)/tall
 set border 15 lw 0.6
 unset grid; unset key
 set xrange [-0.5:columns-0.5]; set yrange [0.5:layers+0.5]
@@ -15,7 +15,7 @@ set xtics scale 0; set ytics scale 0 (1)
 every_layer = layers <= 16 ? 1 : layers <= 40 ? 4 : 10
 set for [l=every_layer:layers:every_layer] ytics add (sprintf("%d", l) l)
 if (columns > 8) { set xtics rotate by 45 right offset 0.3,0.1 }
-set xlabel "training step" offset 0,(columns > 8 ? -0.2 : 0.4); set ylabel "layer" offset 0.8,0
+set xlabel "training step" offset 0,(columns > 8 ? 0.2 : 0.4); set ylabel "layer" offset 0,0
 set logscale cb; set cbrange [1:top]
 set format cb "%g"; set cbtics ("1" 1, "1.5" 1.5, "2" 2, "3" 3, "5" 5, "10" 10, "20" 20, "50" 50, "100" 100) scale 0.4
 set cblabel "σ₁ / σ₂ of F" offset -0.8,0

@@ -23,7 +23,7 @@ set xtics 0, (states <= 8 ? 1 : round_tick(states/5.0))
 set format y "%g"
 marked = states > 24 ? -(states/12) : -1
 left = 0.55/wide; each = (1 - left - 0.04/wide)/n; space = 0.05*each
-set tmargin at screen 1 - 0.42/2.4; set bmargin at screen 0.4/2.4
+set tmargin at screen 1 - 0.42/2.4; set bmargin at screen 0.43/2.4
 set xlabel "state" offset 0,0.5
 do for [i=0:n-1] {
   stats data index i every ::0::0 using (head = strcol(2), 0) nooutput
