@@ -26,10 +26,11 @@ free_port() { # free_port FROM: the first of 200 that nobody listens on
     return 1
 }
 start=$((20000 + RANDOM % 8000))
-control=$(free_port $start) && node=$(free_port $((control + 1))) || cannot "no free ports"
+control=$(free_port $start) || cannot "no free port from $start on"
+node=$(free_port $((control + 1))) || cannot "no free port from $control on"
 
-mkdir -p "$folder"/{munge,state,spool,log} && chmod 755 "$folder" && chmod 700 "$folder/munge" ||
-    cannot "$folder cannot be written"
+mkdir -p "$folder"/{munge,state,spool,log} || cannot "$folder cannot be written"
+chmod 700 "$folder/munge"
 [ -f "$folder/munge/key" ] || head -c 128 /dev/urandom >"$folder/munge/key"
 chmod 600 "$folder/munge/key"
 
