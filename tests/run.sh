@@ -15,7 +15,18 @@ case ${1-} in -h | --help) sed -n '2,/^set/{s/^# \{0,1\}//p;}' "$0"; exit 0 ;; e
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 4
 root=$PWD
 tests=$root/build-tests debug=$root/build-debug clang=$root/build-clang
-options=("$@")
+
+# ctest takes a test out only if all of several -LE match: join them into one.
+options=() except='^regenerate$'
+while [ $# -gt 0 ]; do
+    case $1 in
+        -LE | --label-exclude) except="$except|${2-}"; shift ;;
+        -L | --label-regex) [[ ${2-} != *regenerate* ]] || except=; options+=("$1" "${2-}"); shift ;;
+        *) options+=("$1") ;;
+    esac
+    shift $(($# > 0))
+done
+options+=(${except:+-LE "$except"})
 
 say() { printf 'tests: %s\n' "$*"; }
 
@@ -38,8 +49,9 @@ build() { # build FOLDER CMAKE-ARGUMENTS...
     local folder=$1 generator=()
     shift
     [ -f "$folder/CMakeCache.txt" ] || ! command -v ninja >/dev/null || generator=(-G Ninja)
-    cmake -B "$folder" "${generator[@]}" -DSD_PYTHON="$python" "$@" >"$folder.log" 2>&1 &&
-        cmake --build "$folder" --parallel "$(nproc)" >>"$folder.log" 2>&1
+    mkdir -p "$folder" &&
+        cmake -B "$folder" "${generator[@]}" -DSD_PYTHON="$python" "$@" >"$folder/log" 2>&1 &&
+        cmake --build "$folder" --parallel "$(nproc)" >>"$folder/log" 2>&1
 }
 
 check() { # check NAME FOLDER LABELS CMAKE-ARGUMENTS...
@@ -48,14 +60,14 @@ check() { # check NAME FOLDER LABELS CMAKE-ARGUMENTS...
     summaries+=("$folder/summary.xml")
     rm -f "$folder/summary.xml"
     if ! build "$folder" "$@"; then
-        tail -n 60 "$folder.log"
-        say "$name does not build (its output is in $folder.log)"
+        tail -n 60 "$folder/log"
+        say "$name does not build (its output is in $folder/log)"
         return
     fi
     say "$name is built ($((SECONDS - from)) s)"
     ctest --test-dir "$folder" --parallel 2 --output-on-failure --no-tests=ignore \
         --output-junit "$folder/summary.xml" ${labels:+-L "$labels"} \
-        "${regenerate[@]}" "${options[@]}"
+        "${options[@]}"
     say "$name is through ($((SECONDS - from)) s)"
 }
 
@@ -63,8 +75,7 @@ bash jobs/setup.sh --tests || say "set-up is not complete; what needs the rest w
 # shellcheck source=jobs/mpi_env.sh
 . jobs/mpi_env.sh 4
 
-regenerate=(-LE '^regenerate$') python=${PYTHON:-$tests/venv/bin/python}
-case " $* " in *regenerate*) regenerate=() ;; esac
+python=${PYTHON:-$tests/venv/bin/python}
 if [ -z "${PYTHON:-}" ] && ! venv_ready && ! make_venv; then
     say "no Python packages (no network?): tests that need them will be skipped"
     python=$root/tests/support/python_or_skip.py

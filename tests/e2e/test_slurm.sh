@@ -14,9 +14,10 @@ finish() {
     rm -rf "$work"
 }
 trap finish EXIT
+trap 'exit 1' INT TERM HUP
 
 mkdir "$work/slurm"
-bash "$SD_SOURCE/tests/support/slurm_start.sh" "$work/slurm" || exit
+bash "$SD_SOURCE/tests/support/slurm_start.sh" "$work/slurm" $$ || exit
 export SLURM_CONF=$work/slurm/slurm.conf
 
 # A folder of a person's own: the study with its data, a name with a space and an é.
@@ -44,12 +45,16 @@ wait_until() { # wait_until SECONDS CONDITION...: fails when the time is over or
         sleep 0.1
     done
 }
-some_units() { [ "$(units)" -gt 0 ]; }
 over() { case $(field JobState) in PENDING | RUNNING | REQUEUED | COMPLETING | CONFIGURING) false ;; esac; }
+begun() { [ "$(units)" -gt 0 ] || over; }
+stopped() { grep -qs 'interrupted (75)' "$work/job.out" || over; }
 
-wait_until 120 some_units || fail "no unit after 120 s; the job is $(field JobState)"
+wait_until 120 begun
+if over; then fail "the job was over before it could be stopped: $(field JobState)"; fi
+[ "$(units)" -gt 0 ] || fail "no unit after 120 s; the job is $(field JobState)"
 scancel --signal=USR1 --batch "$job" || fail "scancel could not reach the job"
-wait_until 60 grep -qs 'interrupted (75)' "$work/job.out" || fail "the job did not stop with 75"
+wait_until 60 stopped
+grep -q 'interrupted (75)' "$work/job.out" || fail "the job did not stop with 75"
 kept=$(units) all=$(find undisturbed/units -name '*.h5' | wc -l)
 [ "$kept" -lt "$all" ] || fail "it was stopped too late: $kept of $all units were there"
 [ ! -e stopped/study.h5 ] || fail "a stopped run left a study.h5"

@@ -1,4 +1,7 @@
-"""Sums what ctest counted: python count_tests.py SUMMARY.xml... prints `N passed, N failed, N skipped`.
+"""Sums what ctest counted: python count_tests.py SUMMARY.xml...
+
+Prints each test that failed or was skipped, the latter with its own reason, and at the end one line
+`N passed, N failed, N skipped`.
 
 A test that asked to be skipped (exit status 77) or that was disabled is skipped; one that did not
 run for any other reason, such as a program that was not built, failed. A summary that is missing or
@@ -20,12 +23,20 @@ def kind(case):
     return "failed"
 
 
+def reason(case):
+    """The last line that a test printed."""
+    lines = (case.findtext("system-out") or "").strip().splitlines()
+    return lines[-1] if lines else "no reason given"
+
+
 def main():
     count = {"passed": 0, "failed": 0, "skipped": 0}
     for path in sys.argv[1:]:
         try:
             for case in ET.parse(path).getroot().iter("testcase"):
                 count[kind(case)] += 1
+                if kind(case) != "passed":
+                    print(f"{kind(case)}: {case.get('name')}: {reason(case)}")
         except (OSError, ET.ParseError) as error:
             print(f"{path}: {error}", file=sys.stderr)
             count["failed"] += 1

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Starts a private Slurm on this machine, as root, with all of its files in one folder.
 #
-#   slurm_start.sh DIR     DIR is absolute; then: export SLURM_CONF=DIR/slurm.conf
+#   slurm_start.sh DIR PID     DIR is absolute; then: export SLURM_CONF=DIR/slurm.conf
 #
+# slurm_stop.sh DIR stops it; when process PID has ended without that, it stops by itself.
 # No systemd, no cgroups, no accounting, own munge key, free ports. The node claims two cores whatever
 # the machine has. Exit status: 0 the node is idle; 77 it cannot be had here, the reason on stderr.
 set -u
-folder=${1:?usage: slurm_start.sh DIR}
+usage='usage: slurm_start.sh DIR PID'
+folder=${1:?$usage} owner=${2:?$usage} stop=$(dirname "$0")/slurm_stop.sh
 PATH=$PATH:/usr/sbin:/sbin
 
 cannot() { printf 'slurm_start.sh: %s\n' "$*" >&2; exit 77; }
@@ -69,6 +71,9 @@ RebootProgram=/bin/true
 NodeName=$host NodeAddr=127.0.0.1 CPUs=2 Boards=1 SocketsPerBoard=1 CoresPerSocket=2 ThreadsPerCore=1
 PartitionName=main Nodes=$host Default=YES State=UP MaxTime=INFINITE
 END
+# slurmd wants to know the kind even if nothing uses it, and fails where it finds none mounted.
+[ -e /sys/fs/cgroup/cgroup.controllers ] || [ -d /sys/fs/cgroup/memory ] ||
+    echo CgroupPlugin=cgroup/v1 >"$folder/cgroup.conf"
 export SLURM_CONF=$folder/slurm.conf
 
 munged --force --num-threads=2 --key-file="$folder/munge/key" --socket="$folder/munge/socket" \
@@ -76,9 +81,16 @@ munged --force --num-threads=2 --key-file="$folder/munge/key" --socket="$folder/
     >/dev/null 2>&1 || cannot "munged does not start: $(tail -n 1 "$folder/munge/log" 2>&1)"
 slurmctld -c >/dev/null 2>&1 && slurmd -c >/dev/null 2>&1
 for ((i = 0; i < 100; i++)); do
-    [ "$(sinfo -h -o %T 2>/dev/null)" = idle ] && exit 0
+    ! grep -qs 'slurmd initialization failed' "$folder/log/slurmd.log" || i=100
+    [ "$(sinfo -h -o %T 2>/dev/null)" = idle ] && break
     sleep 0.2
 done
-tail -n 5 "$folder"/log/*.log >&2
-bash "$(dirname "$0")/slurm_stop.sh" "$folder"
-cannot "no node became idle in 20 s"
+if [ $i -lt 100 ]; then
+    # shellcheck disable=SC2016  # the inner shell expands it
+    setsid bash -c 'while kill -0 "$1" 2>/dev/null; do sleep 1; done; exec bash "$2" "$3"' \
+        watch "$owner" "$stop" "$folder" </dev/null >/dev/null 2>&1 &
+    exit 0
+fi
+reason=$(grep -h error: "$folder/log/slurmd.log" "$folder/log/slurmctld.log" | head -n 1)
+bash "$stop" "$folder"
+cannot "no node became idle: ${reason:-no reason is given}"
