@@ -80,6 +80,8 @@ typedef struct {
 /** @brief Starts FILE under its temporary name. `study` is the YAML text. */
 sd_status sd_study_create(const char *file, const char *title, const char *study,
                           sd_study_file **out);
+/** @brief Records the program's version, a root attribute; once. */
+sd_status sd_study_put_version(sd_study_file *file, const char *version);
 /** @brief Adds a run's group, scales and (empty) variables. */
 sd_status sd_study_add_run(sd_study_file *file, const sd_run_info *run);
 /** @brief Writes one variable of one step of the run added last; steps in order 0, 1, ... for each variable. */
