@@ -2,9 +2,9 @@
 #include <cblas.h>
 #include <inttypes.h>
 #include <math.h>
-#include <Random123/philox.h>
 
 #include "solvers/base/memory.h"
+#include "solvers/base/random.h"
 #include "solvers/spectral/petsc.h"
 #include "solvers/spectral/triplet.h"
 
@@ -31,18 +31,13 @@ typedef struct {
     double             largest; /* the largest Ritz value so far        */
 } shell;
 
-/* Entry i is a function of key and i alone, exact in every step. */
+/* Entry i is a function of key and i alone; uniform in [-1, 1), exact in every step. */
 static void fill_start(uint64_t key, int64_t d, double *x)
 {
-    const philox4x32_key_t k = {{(uint32_t)key, (uint32_t)(key >> 32)}};
+    const sd_random table = {key, START_STREAM};
 
-    for (int64_t i = 0; i < d; i++) {
-        const uint64_t         n    = (uint64_t)i;
-        const philox4x32_ctr_t c    = {{(uint32_t)n, (uint32_t)(n >> 32), 0, START_STREAM}};
-        const philox4x32_ctr_t r    = philox4x32(c, k);
-        const uint64_t         bits = ((uint64_t)r.v[1] << 32 | r.v[0]) >> 11;
-        x[i]                        = (double)bits * 0x1p-52 - 1.0;
-    }
+    for (int64_t i = 0; i < d; i++)
+        x[i] = (double)(sd_random_bits(&table, 0, i) >> 11) * 0x1p-52 - 1.0;
 }
 
 static PetscErrorCode multiply(Mat matrix, Vec x, Vec y, bool transposed)
