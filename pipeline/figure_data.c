@@ -75,7 +75,7 @@ sd_status sd_figure_peaks(const sd_results *results, int64_t run, double **ratio
         where[s] = -1;
         for (int64_t i = 0; i < n_states; i++) {
             const double r = initial[s * n_states + i] / other[s * n_states + i];
-            if (isfinite(r) && !(r <= peak[s])) {
+            if (isfinite(r) && r > 0 && !(r <= peak[s])) {
                 peak[s] = r;
                 where[s] = i;
             }

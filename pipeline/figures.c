@@ -1,6 +1,5 @@
 #include "pipeline/figures.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
@@ -116,7 +115,7 @@ enum { OUTPUT_KEPT = 4096 }; /* bytes of what gnuplot prints; the first line is 
 /* The environment, with the time of day and the language taken out of what gnuplot writes. */
 static sd_status child_environment(char ***out)
 {
-    static char  epoch[] = "SOURCE_DATE_EPOCH=0", language[] = "LC_ALL=C";
+    static char  epoch[] = "SOURCE_DATE_EPOCH=0", language[] = "LC_ALL=C.UTF-8";
     sd_status    st = SD_OK;
     int64_t      n = 0, kept = 0;
     char       **list = NULL;
@@ -163,23 +162,29 @@ done:
     return st;
 }
 
-/* Reads to the end; keeps the first line that says something, without what is not printable. */
-static void first_line(int printed, char line[OUTPUT_KEPT])
+/* Reads to the end; keeps the beginning. */
+static void read_all(int printed, char text[OUTPUT_KEPT])
 {
     char    buffer[OUTPUT_KEPT];
     ssize_t n;
     size_t  length = 0;
-    bool    ended = false;
     while ((n = read(printed, buffer, sizeof buffer)) != 0) {
         if (n < 0 && errno != EINTR) break;
-        for (ssize_t i = 0; i < n && !ended; i++) {
-            if (buffer[i] == '\n')
-                ended = length > 0;
-            else if (length + 1 < OUTPUT_KEPT && (length > 0 || !isspace((unsigned char)buffer[i])))
-                line[length++] = (unsigned char)buffer[i] < ' ' ? ' ' : buffer[i];
-        }
+        for (ssize_t i = 0; i < n && length + 1 < OUTPUT_KEPT; i++) text[length++] = buffer[i];
     }
-    line[length] = '\0';
+    text[length] = '\0';
+}
+
+/* The first line that says something and is not a mere warning; cuts it out of the text. */
+static const char *first_line(char *text)
+{
+    char *rest = NULL;
+    for (char *line = strtok_r(text, "\r\n", &rest); line != NULL;
+         line = strtok_r(NULL, "\r\n", &rest)) {
+        line += strspn(line, " \t\f\v");
+        if (*line != '\0' && strstr(line, "arning:") == NULL) return line;
+    }
+    return "it did not say why";
 }
 
 /* gnuplot's single quotes: nothing inside is special but the quote itself, which is doubled. */
@@ -203,7 +208,7 @@ static sd_status run_gnuplot(const char *folder, const char *name, const char *f
                              const char *output)
 {
     sd_status st = SD_OK;
-    char     *where = NULL, *setting = NULL, *script = NULL, line[OUTPUT_KEPT] = "";
+    char     *where = NULL, *setting = NULL, *script = NULL, said[OUTPUT_KEPT] = "";
     int       printed = -1, result = 0;
     pid_t     child = 0, ended = 0;
     SD_TRY(quoted(folder, &where));
@@ -213,15 +218,15 @@ static sd_status run_gnuplot(const char *folder, const char *name, const char *f
     char  program[] = "gnuplot", bare[] = "-d", execute[] = "-e";
     char *argument[] = {program, bare, execute, setting, script, NULL};
     SD_TRY(start(argument, &child, &printed));
-    first_line(printed, line);
+    read_all(printed, said);
     close(printed);
     while ((ended = waitpid(child, &result, 0)) < 0 && errno == EINTR) {}
     SD_REQUIRE(ended == child, SD_ERR_RESOURCE, "gnuplot was lost: %s", strerror(errno));
     SD_REQUIRE(!WIFSIGNALED(result), SD_ERR_RESOURCE, "gnuplot was killed by signal %d at %s/%s",
                WTERMSIG(result), folder, script);
-    SD_REQUIRE(!WIFEXITED(result) || WEXITSTATUS(result) != 127 || line[0] != '\0',
+    SD_REQUIRE(!WIFEXITED(result) || WEXITSTATUS(result) != 127 || said[0] != '\0',
                SD_ERR_RESOURCE, "gnuplot was not found: install it or set `figures: none`");
-    SD_REQUIRE(result == 0, SD_ERR_RESOURCE, "gnuplot failed at %s/%s: %s", folder, script, line);
+    SD_REQUIRE(result == 0, SD_ERR_RESOURCE, "gnuplot failed at %s/%s: %s", folder, script, first_line(said));
 done:
     sd_free(where);
     sd_free(setting);

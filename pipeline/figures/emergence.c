@@ -77,19 +77,32 @@ done:
     return st;
 }
 
+static sd_status has_numbers(const sd_results *results, int64_t run, bool *out)
+{
+    sd_status st = SD_OK;
+    double   *peak = NULL;
+    SD_TRY(sd_figure_peaks(results, run, &peak, NULL));
+    *out = sd_figure_last_number(sd_results_run_info(results, run)->n_steps, peak, 1) >= 0;
+done:
+    sd_free(peak);
+    return st;
+}
+
 static sd_status write_data(const sd_results *results, FILE *data, FILE *caption, bool *drawn)
 {
     sd_status st = SD_OK;
     *drawn = false;
-    for (int64_t run = 0; run < sd_results_runs(results); run++)
-        if (sd_results_run_info(results, run)->n_steps > 0) {
-            SD_TRY(write_run(results, run, data));
-            *drawn = true;
-        }
+    for (int64_t run = 0; run < sd_results_runs(results); run++) {
+        bool numbers = false;
+        SD_TRY(has_numbers(results, run, &numbers));
+        if (!numbers) continue;
+        SD_TRY(write_run(results, run, data));
+        *drawn = true;
+    }
     if (*drawn)
         SD_TRY(write_caption(results, caption));
     else
-        fputs("Not drawn: the study has no checkpoint.\n", caption);
+        fputs("Not drawn: the study has no norms.\n", caption);
 done:
     return st;
 }

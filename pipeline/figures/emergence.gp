@@ -6,11 +6,12 @@ stats data using 0 nooutput
 n = STATS_blocks
 array child[n]
 roots = 0; children = 0; span = -1; branch = 1
-longest = 0
+longest = 0; points = 0
 do for [i=1:n] {
   stats data index i-1 every ::0::0 using (child[i] = int(strcol(5)), letters = strlen(strcol(3)), 0) nooutput
   longest = letters > longest ? letters : longest
   stats data index i-1 using 1 nooutput
+  points = STATS_records > points ? STATS_records : points
   if (child[i]) { children = children + 1; branch = STATS_max > branch ? STATS_max : branch }
   if (!child[i]) { roots = roots + 1; if (STATS_max > span) { span = STATS_max; middle = STATS_median } }
 }
@@ -37,10 +38,9 @@ set ylabel "norm ratio, initial to other tokens" offset 0.5,0
 if (roots) {
   set xlabel "training step" offset 0,0.5
   set lmargin at screen left; set rmargin at screen cut - (children > 0)*0.015
-  set xrange [-0.015*span:(span > 0 ? span*1.03 : 1)]
   eval step_axis(middle, first, span, 6)
-  plot for [i=1:n] data index i-1 using (child[i] ? NaN : $1):3 with linespoints lt i, \
-       for [i=1:n] data index i-1 using (child[i] ? NaN : $1):($4 > 0 ? $3 : NaN) with points pt 6 ps 1.3 lw 0.5 lc rgb "#555555"
+  plot for [i=1:n] data index i-1 using (child[i] ? NaN : $1):3 with linespoints lt i pi sparse(points), \
+       for [i=1:n] data index i-1 using (child[i] ? NaN : $1):($4 > 0 ? $3 : NaN) every sparse(points) with points pt 6 ps 1.3 lw 0.5 lc rgb "#555555"
   unset nonlinear x
   set format y ""; unset ylabel
   set for [e=-2:4] for [m in "1 2 5"] ytics add ("" m*10.0**e)
@@ -50,7 +50,7 @@ if (children) {
   set lmargin at screen cut + (roots > 0)*0.015; set rmargin at screen right
   set xrange [-0.04*branch:branch*1.06]
   set xtics 0, round_tick(branch/3.0); set format x "%.0f"
-  plot for [i=1:n] data index i-1 using (child[i] ? $1 : NaN):3 with linespoints lt i, \
-       for [i=1:n] data index i-1 using (child[i] ? $1 : NaN):($4 > 0 ? $3 : NaN) with points pt 6 ps 1.3 lw 0.5 lc rgb "#555555"
+  plot for [i=1:n] data index i-1 using (child[i] ? $1 : NaN):3 with linespoints lt i pi sparse(points), \
+       for [i=1:n] data index i-1 using (child[i] ? $1 : NaN):($4 > 0 ? $3 : NaN) every sparse(points) with points pt 6 ps 1.3 lw 0.5 lc rgb "#555555"
 }
 unset multiplot

@@ -38,7 +38,10 @@ static void write_panel(FILE *data, const sd_run_info *info, int64_t step,
             (long long)info->step[step]);
     for (int64_t i = 0; i < n_states; i++) {
         fprintf(data, "%lld\t\"\"", (long long)i);
-        for (int k = 0; k < 3; k++) sd_figure_number(data, value[k][step * n_states + i]);
+        for (int k = 0; k < 3; k++) {
+            const double norm = value[k][step * n_states + i];
+            sd_figure_number(data, norm > 0 ? norm : NAN); /* the axis is logarithmic */
+        }
         putc('\n', data);
     }
 }
@@ -49,15 +52,15 @@ static sd_status write_data(const sd_results *results, FILE *data, FILE *caption
     const sd_run_info *info = sd_results_run_info(results, 0);
     double            *value[3] = {NULL, NULL, NULL}, *ratio = NULL;
     int64_t           *state = NULL, chosen[PANELS];
-    *drawn = info->n_steps > 0;
+    SD_TRY(sd_figure_peaks(results, 0, &ratio, &state));
+    *drawn = sd_figure_last_number(info->n_steps, ratio, 1) >= 0;
     if (!*drawn) {
-        fprintf(caption, "Not drawn: run %s has no checkpoint.\n", info->name);
+        fprintf(caption, "Not drawn: run %s has no norms.\n", info->name);
         goto done;
     }
     SD_TRY(sd_results_read(results, 0, SD_V_NORM_INITIAL_MEAN, &value[0]));
     SD_TRY(sd_results_read(results, 0, SD_V_NORM_OTHER_MEDIAN, &value[1]));
     SD_TRY(sd_results_read(results, 0, SD_V_NORM_OTHER_MAX, &value[2]));
-    SD_TRY(sd_figure_peaks(results, 0, &ratio, &state));
     const int     n = choose(info->n_steps, ratio, chosen);
     const int64_t last = info->n_steps - 1;
     for (int i = 0; i < n; i++) write_panel(data, info, chosen[i], value);

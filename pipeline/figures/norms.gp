@@ -7,14 +7,14 @@ n = STATS_blocks
 stats data using 3 nooutput; low = STATS_min; high = STATS_max; states = STATS_records/n - 1
 stats data using 4 nooutput; low = STATS_min < low ? STATS_min : low
 stats data using 5 nooutput; high = STATS_max > high ? STATS_max : high
-wide = n == 1 ? 3.6 : 0.75 + n*1.6
+wide = n < 3 ? 4.6 : 0.75 + n*1.6
 eval open_page(wide, 2.4)
 set multiplot
 eval legend_page
-set key at screen 0.52, 1 - 0.04/2.4 center top horizontal maxrows 1 samplen 3.2 width 1
-plot NaN with linespoints lc rgb black dt 1 lw 1.6 pt 7 ps 0.5 title "initial tokens, mean", \
-     NaN with lines lc rgb blue dt 1 lw 1.0 title "other tokens, median", \
-     NaN with lines lc rgb red dt (2,2.5) lw 1.6 title "other tokens, largest"
+set key at screen 0.52, 1 - 0.04/2.4 center top horizontal maxrows 1 samplen 3 width -3
+plot NaN with linespoints lc rgb black dt 1 lw 1.6 pt 7 ps 0.5 title "initial tokens (mean)", \
+     NaN with lines lc rgb blue dt 1 lw 1.0 title "others (median)", \
+     NaN with lines lc rgb red dt (2,2.5) lw 1.6 title "others (largest)"
 eval panel_page
 set logscale y
 set yrange [low/1.3:high*1.3]

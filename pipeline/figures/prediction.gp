@@ -8,7 +8,7 @@ stats data index 0 using 1 nooutput; columns = STATS_max + 1
 stats data index 0 using 2 nooutput; layers = STATS_max
 stats data index 1 every ::0::0 using (head = strcol(2), 0) nooutput
 tall = 3.0 + (layers > 12)*0.8 + (layers > 40)*0.8
-wide = 7.0
+wide = columns < 4 ? 5.2 : 7.0
 map_left = 0.45/wide; map_right = columns < 4 ? 2.2/wide : 3.95/wide
 bar_right = map_right + 0.1/wide
 eval open_page(wide, tall)
@@ -44,7 +44,7 @@ plot data index 0 using 1:2:($1-0.5):($1+0.5):($2-0.5):($2+0.5):3:xticlabels(5) 
 unset object 1
 
 # ---- right: the profile ----
-set lmargin at screen 5.0/wide; set rmargin at screen 1 - 0.06/wide
+set lmargin at screen map_right + 1.05/wide; set rmargin at screen 1 - 0.06/wide
 set bmargin at screen 0.45/tall
 eval panel_page
 set xtics norotate offset 0,0; unset xtics
@@ -57,7 +57,7 @@ plot data index 1 using 1:($6 > 0 ? 47 : NaN):($1-0.5):($1+0.5):(0):(95) with bo
      data index 1 using 1:($7 > 0 ? 47 : NaN):($1-0.5):($1+0.5):(0):(95) with boxxyerror fs pattern 4 noborder lc rgb "#999999", \
      data index 1 using 1:($6 > 0 ? 91.5 : NaN):("↑") with labels, \
      data index 1 using 1:($7 > 0 ? 91.5 : NaN):("↓") with labels, \
-     data index 1 using 1:4 with linespoints lc rgb blue dt (8,3) pt 4 ps 0.5 lw 1.4, \
-     data index 1 using 1:5 with linespoints lc rgb red dt (3,2) pt 9 ps 0.6 lw 1.4, \
-     data index 1 using 1:3 with linespoints lc rgb black dt 1 pt 7 ps 0.5 lw 1.6
+     data index 1 using 1:4 with linespoints pi sparse(layers) lc rgb blue dt (8,3) pt 4 ps 0.5 lw 1.4, \
+     data index 1 using 1:5 with linespoints pi sparse(layers) lc rgb red dt (3,2) pt 9 ps 0.6 lw 1.4, \
+     data index 1 using 1:3 with linespoints pi sparse(layers) lc rgb black dt 1 pt 7 ps 0.5 lw 1.6
 unset multiplot

@@ -95,7 +95,8 @@ static sd_status write_children(const sd_results *results, FILE *data, FILE *cap
         const sd_run_info *info = sd_results_run_info(results, run);
         if (sd_figure_find_run(results, info->parent) != 0 || info->n_steps == 0) continue;
         SD_TRY(sd_results_read(results, run, SD_V_DIRECTION_TO_PARENT, &angle));
-        if (sd_figure_last_number(info->n_steps, angle, 1) >= 0) {
+        const int64_t last = sd_figure_last_number(info->n_steps, angle, 1);
+        if (last >= 0) {
             sd_figure_block(data, "a run that continues the first");
             fputs("step\t", data);
             sd_figure_text(data, info->name);
@@ -105,8 +106,8 @@ static sd_status write_children(const sd_results *results, FILE *data, FILE *cap
                 sd_figure_number(data, angle[s]);
                 putc('\n', data);
             }
-            fprintf(caption, "; %s after %lld steps: %.1f", info->name,
-                    (long long)info->step[info->n_steps - 1], angle[info->n_steps - 1]);
+            fprintf(caption, " %s is %.2g degrees from its parent after %lld steps.", info->name,
+                    angle[last], (long long)info->step[last]);
             ++*n;
         }
         sd_free(angle);
@@ -130,18 +131,15 @@ static sd_status write_data(const sd_results *results, FILE *data, FILE *caption
     }
     SD_TRY(read_curve(results, info, &c));
     write_base(data, info, &c);
-    const int64_t first = info->n_steps - 1 - sd_figure_last_number(info->n_steps, c.to_final, 1);
     fprintf(caption,
             "Acute angle of the dominant direction of run %s to its last and to its previous "
             "checkpoint's; pale: of the initial tokens' mean direction in state %lld, which exists "
-            "before there is a phase; grey: the median of random pairs in %lld dimensions. Angles "
-            "to the parent's last checkpoint, in degrees%s",
-            info->name, (long long)c.state, (long long)info->shape.d,
-            first > 0 ? " (the last checkpoint has no phase)" : "");
+            "before there is a phase; dotted: the median of random pairs in %lld dimensions.",
+            info->name, (long long)c.state, (long long)info->shape.d);
     SD_TRY(write_children(results, data, caption, &children));
-    fputs(children == 0 ? ": no run continues this one.\n" : ".\n", caption);
-    *drawn = info->n_steps > 1 || children > 0;
-    if (!*drawn) fputs("Not drawn: there is one checkpoint only.\n", caption);
+    putc('\n', caption);
+    *drawn = children > 0 || (info->n_steps > 1 && c.state >= 0);
+    if (!*drawn) fputs("Not drawn: one checkpoint, or none with numbers.\n", caption);
 done:
     curve_end(&c);
     return st;

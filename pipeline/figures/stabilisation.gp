@@ -15,7 +15,7 @@ do for [i=1:children] {
   stats data index i using 1 nooutput; branch = STATS_max > branch ? STATS_max : branch
   stats data index i using 2 nooutput; furthest = STATS_max*1.15 > furthest ? STATS_max*1.15 : furthest
 }
-rows = children > 2 ? children > 8 ? 8 : children : 2
+rows = children > 2 ? children : 2
 head = 0.13 + 0.17*rows
 tall = 2.5 + head
 eval open_page(6.4, tall)
@@ -42,12 +42,11 @@ if (points > 1) {
   set ytics 0,15
   set lmargin at screen left; set rmargin at screen cut - (children > 0)*0.01
   set xlabel "training step" offset 0,0.5
-  set xrange [-0.015*span:span*1.03]
   eval step_axis(middle, first, span, 5)
   plot chance with lines lc rgb "#555555" dt (1.5,3) lw 1.2, \
        data index 0 using 1:4 with lines lc rgb "#999999" dt (6,4) lw 1.6, \
-       data index 0 using 1:3 with linespoints lt 2 pt 4, \
-       data index 0 using 1:2 with linespoints lt 1
+       data index 0 using 1:3 with linespoints lt 2 pt 4 pi sparse(points), \
+       data index 0 using 1:2 with linespoints lt 1 pi sparse(points)
   unset nonlinear x
   unset ylabel
 }

@@ -41,10 +41,16 @@ ink(x) = x < 0.55 ? 0xffffff : 0x000000
 # logarithmic with 0 at the origin. Call as:
 # eval step_axis(median, smallest positive, last, about how many ticks).
 power(x) = 10.0**floor(log10(x))
-step_ticks(a, b) = a > b ? "" : sprintf(", \"%.0f\" %g", a, a).step_ticks(10*a, b)
-step_axis(median, first, last, ticks) = last > 0 && first > 0 && median < 0.05*last ? \
-  sprintf("s0 = %g; set nonlinear x via asinh(x/s0) inverse s0*sinh(x); set xtics (\"0\" 0%s)", first, step_ticks(power(first), last)) : \
-  sprintf("set xtics 0, %g; set format x '%%.0f'", round_tick(last/(1.0*ticks)))
+crowd(median, first, last) = first > 0 && last > first && median < 0.05*last
+step_ticks(a, b, by) = a > b ? "" : sprintf(", \"%.0f\" %g", a, a).step_ticks(by*a, b, by)
+decades(first, last, ticks) = log10(last/first) > ticks ? 100 : 10
+log_steps(first, last, ticks) = sprintf("set nonlinear x via asinh(x/%g) inverse %g*sinh(x); set xrange [%g:%g]; set xtics (\"0\" 0%s)", \
+  first, first, -0.3*first, last*1.5, step_ticks(power(first*9.99), last, decades(first, last, ticks)))
+linear_steps(last, ticks) = sprintf("set xrange [%g:%g]; set xtics 0, %g; set format x '%%.0f'", \
+  last > 0 ? -0.015*last : -1, last > 0 ? 1.03*last : 1, last > 0 ? round_tick(last/(1.0*ticks)) : 2)
+step_axis(median, first, last, ticks) = crowd(median, first, last) ? log_steps(first, last, ticks) : linear_steps(last, ticks)
+# Of many points some 30 have a marker; a line goes through all.
+sparse(points) = points > 40 ? (points + 29)/30 : 1
 # A round distance between ticks, about x.
 mantissa(m) = m < 1.5 ? 1 : m < 3 ? 2 : m < 7 ? 5 : 10
 round_tick(x) = x > 0 ? mantissa(x/power(x))*power(x) : 1
