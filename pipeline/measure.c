@@ -331,7 +331,8 @@ static sd_block block_shape(const sd_model *model)
                       .n_kv    = model->n_kv,
                       .d_head  = model->d_head,
                       .wiring  = model->wiring,
-                      .act     = model->act};
+                      .act     = model->act,
+                      .gate    = {.rows = model->f, .cols = model->d}};
 }
 
 static sd_status embed(measurement *m)
