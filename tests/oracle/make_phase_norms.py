@@ -56,7 +56,7 @@ def main(model_path, ids_path, out):
         norms, initial = all_norms(model, file)
     median = np.median(norms, axis=1)
     high = longest_run(norms > 4 * median[:, None]) >= -(-(len(norms) - 1) // 10)
-    save_file({"norm": norms[:, high].astype(np.float32), "median": median,
+    save_file({"norm": np.ascontiguousarray(norms[:, high], np.float32), "median": median,
                "initial": initial[high].astype(np.int64),
                "n_tokens": np.array([norms.shape[1]], np.int64)}, out,
               metadata={"torch": torch.__version__.split("+")[0]})

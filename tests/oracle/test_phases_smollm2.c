@@ -57,6 +57,7 @@ int main(void)
 
     CHECK(sd_phases_find(&(sd_norms){n_states - 1, n, norm, is_initial}, &p) == SD_OK);
     CHECK(p->n_phases == 2);
+    if (p->n_phases != 2) return REPORT();
     const sd_phase *large = &p->phase[0], *small = &p->phase[1];
 
     CHECK(large->first == 12 && large->last == 30);
