@@ -3,7 +3,10 @@
  * @brief The variables of the result file: name, type, dimensions, units and meaning of each.
  *
  * One row here is one dataset below /runs/NAME in study.h5, and the same without its first
- * dimension (step) in a unit file. docs/results.md is held to this table by a test.
+ * dimension (step) in a unit file; rows marked `derived` are made by the merge and stand in
+ * study.h5 only. Writer, reader, check and docs/results.md follow this table: a new variable is one
+ * row here and one in the page, which a test holds to it. How the file is opened and what its
+ * groups hold beside the variables is in docs/results.md.
  */
 #ifndef SD_IO_SCHEMA_H
 #define SD_IO_SCHEMA_H
@@ -29,9 +32,29 @@ typedef enum {
 
 typedef enum { SD_TYPE_F64, SD_TYPE_F32, SD_TYPE_I32 } sd_type;
 
-enum { SD_VARIABLE_DIMS = 3 };
+enum {
+    SD_VARIABLE_DIMS = 3, /* beside step               */
+    SD_SCHEMA        = 1, /* the file's attribute      */
+    SD_PHASES        = 4  /* K: phases per checkpoint  */
+};
 
-/* X(id, path, type, dim, dim, dim, derived, units, long_name); derived: made by the merge, in study.h5 only */
+/* What a file may claim before anything is allocated for it; no known model comes near. */
+#define SD_MAX_LAYERS INT64_C(4096)
+#define SD_MAX_HIDDEN (INT64_C(1) << 20)
+#define SD_MAX_STEPS (INT64_C(1) << 24)
+
+/** What a dimension scale holds. */
+typedef struct {
+    const char *name, *long_name;
+    bool        in_group; /* lies in each group that uses it, the others in the run's         */
+    int64_t     first;    /* the scale counts first, first + 1, ...; steps are the run's own */
+    const char *const *labels; /* or these names; NULL: numbers                                   */
+} sd_dim_info;
+
+extern const sd_dim_info sd_dims[SD_DIM_COUNT];
+
+/* X(id, path, type, dim, dim, dim, derived, units, long_name); derived: made by the merge, in
+ * study.h5 only */
 #define SD_TRIPLET_VARIABLES(X, ID, group, map)                                                    \
     X(ID##_SIGMA, group "/sigma", F64, LAYER, RANK, NONE, false, "1", "singular values of " map)   \
     X(ID##_RESIDUAL, group "/residual", F64, LAYER, RANK, NONE, false, "1",                        \
@@ -145,11 +168,22 @@ typedef struct {
     int64_t n_layers, d, n_triplets;
 } sd_shape;
 
-/** @brief Length of a dimension other than step; 1 for SD_DIM_NONE. */
+/** @brief Length of a dimension other than step; 1 for SD_DIM_NONE and SD_DIM_STEP. */
 int64_t sd_dim_length(sd_dim dim, const sd_shape *shape);
-/** @brief Number of elements of a variable for one checkpoint. */
+
+/** @brief Number of a variable's dimensions beside step: 0 ... SD_VARIABLE_DIMS. */
+int sd_variable_rank(sd_variable_id id);
+
+/** @brief Number of elements of a variable for one checkpoint; no overflow for a sane shape. */
 int64_t sd_variable_elements(sd_variable_id id, const sd_shape *shape);
+
 /** @brief Bytes of one element. */
 int64_t sd_type_size(sd_type type);
+
+/** @brief Whether a shape lies inside the limits above: 1 <= layers, 1 <= d, 0 <= triplets <= d. */
+bool sd_shape_is_sane(const sd_shape *shape);
+
+/** @brief The variable of a path below /runs/NAME; SD_V_COUNT when there is none. */
+sd_variable_id sd_variable_find(const char *path);
 
 #endif
