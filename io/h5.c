@@ -260,8 +260,8 @@ sd_status sd_h5_get_text(const sd_h5 *h5, hid_t object, const char *name, char *
     SD_TRY(open_attribute(h5, object, name, &attribute, &type));
     const size_t bytes = H5Tget_size(type);
     SD_REQUIRE(H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) == 0 && bytes >= 1 &&
-                   bytes <= MAX_TEXT,
-               h5->code, "'%s': attribute '%s' is no fixed-length string", h5->file, name);
+                   bytes <= MAX_TEXT && H5Tget_cset(type) == H5T_CSET_UTF8,
+               h5->code, "'%s': attribute '%s' is no fixed-length UTF-8 string", h5->file, name);
     SD_TRY(sd_alloc((int64_t)bytes + 1, 1, &text));
     SD_TRY(SD_H5(h5, H5Aread(attribute, type, text)));
     *out = text;

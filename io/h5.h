@@ -98,9 +98,12 @@ sd_status sd_h5_dataset_put(const sd_h5 *h5, hid_t parent, const sd_h5_spec *spe
 sd_status sd_h5_scale_put(const sd_h5 *h5, hid_t parent, const char *name, const char *long_name,
                           int64_t n, const int64_t *values, const char *const *labels, hid_t *out);
 
-/** @brief Writes n strings as one dataset over `scale`, zero-padded to the longest. */
-sd_status sd_h5_strings_put(const sd_h5 *h5, hid_t parent, const char *name, const char *long_name,
-                            int64_t n, const char *const *text, hid_t scale);
+/**
+ * @brief Writes strings as one dataset, zero-padded to the longest.
+ * @param[in] spec  all but the type; dims[0] strings
+ */
+sd_status sd_h5_strings_put(const sd_h5 *h5, hid_t parent, const sd_h5_spec *spec,
+                            const char *const *text);
 
 /**
  * @brief Makes a scale's list of users independent of what happened to lie in memory.
@@ -131,6 +134,9 @@ sd_status sd_h5_dataset_open(const sd_h5 *h5, hid_t parent, const sd_h5_spec *sp
 
 /** @brief Opens whatever dataset a path leads to over hard links. */
 sd_status sd_h5_any_dataset_open(const sd_h5 *h5, hid_t parent, const char *path, hid_t *out);
+
+/** @brief Length of a dataset that must have one dimension, and at most `most` entries. */
+sd_status sd_h5_length(const sd_h5 *h5, hid_t group, const char *name, int64_t most, int64_t *out);
 
 /** @brief Compares a dataset's sha256 attribute with its values; reads row by row. */
 sd_status sd_h5_verify(const sd_h5 *h5, hid_t dataset, const char *shown);

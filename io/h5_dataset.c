@@ -9,15 +9,22 @@
 #include "solvers/base/memory.h"
 
 enum {
-    FILTERED_RATIO = 1100,   /* deflate reaches 1032 : 1 */
-    HASH_BLOCK     = 1 << 22 /* bytes read at a time     */
+    FILTERED_RATIO = 1100,    /* deflate reaches 1032 : 1 */
+    HASH_BLOCK     = 1 << 22, /* bytes read at a time     */
+    MAX_ELEMENT    = 1 << 16  /* bytes: a long string     */
 };
 
+/* Number of elements; 2^44 and more are 2^44, so that nothing overflows whatever a file claims. */
 static int64_t product(int n, const hsize_t *dims)
 {
-    int64_t elements = 1;
-    for (int i = 0; i < n; i++) elements *= (int64_t)dims[i];
-    return elements;
+    const hsize_t many     = (hsize_t)1 << 44; /* no file is that large */
+    hsize_t       elements = 1;
+
+    for (int i = 0; i < n; i++) {
+        if (dims[i] == 0) return 0;
+        elements = dims[i] < many / elements ? elements * dims[i] : many;
+    }
+    return (int64_t)elements;
 }
 
 /* ---- writing ---- */
@@ -142,16 +149,11 @@ done:
     return st;
 }
 
-sd_status sd_h5_strings_put(const sd_h5 *h5, hid_t parent, const char *name, const char *long_name,
-                            int64_t n, const char *const *text, hid_t scale)
+sd_status sd_h5_strings_put(const sd_h5 *h5, hid_t parent, const sd_h5_spec *spec,
+                            const char *const *text)
 {
-    sd_h5_spec spec = {.name      = name,
-                       .units     = "1",
-                       .long_name = long_name,
-                       .rank      = 1,
-                       .dims      = {(hsize_t)n},
-                       .scale     = {scale}};
-    return put_strings(h5, parent, &spec, text, NULL);
+    sd_h5_spec copy = *spec;
+    return put_strings(h5, parent, &copy, text, NULL);
 }
 
 sd_status sd_h5_scale_settle(const sd_h5 *h5, hid_t scale)
@@ -224,6 +226,28 @@ done:
     return st;
 }
 
+sd_status sd_h5_length(const sd_h5 *h5, hid_t group, const char *name, int64_t most, int64_t *out)
+{
+    sd_status st      = SD_OK;
+    hid_t     dataset = H5I_INVALID_HID;
+    hid_t     space   = H5I_INVALID_HID;
+    hsize_t   length  = 0;
+
+    SD_TRY(sd_h5_any_dataset_open(h5, group, name, &dataset));
+    SD_TRY(SD_H5(h5, space = H5Dget_space(dataset)));
+    SD_REQUIRE(H5Sget_simple_extent_ndims(space) == 1, h5->code, "'%s': %s is not one-dimensional",
+               h5->file, name);
+    SD_TRY(SD_H5(h5, H5Sget_simple_extent_dims(space, &length, NULL)));
+    SD_REQUIRE(length <= (hsize_t)most, h5->code, "'%s': %s has %" PRIu64 " entries", h5->file,
+               name, (uint64_t)length);
+    *out = (int64_t)length;
+
+done:
+    sd_h5_close(&space);
+    sd_h5_close(&dataset);
+    return st;
+}
+
 static sd_status check_extent(const sd_h5 *h5, hid_t dataset, const sd_h5_spec *spec)
 {
     sd_status st               = SD_OK;
@@ -257,7 +281,9 @@ static sd_status check_storage(const sd_h5 *h5, hid_t dataset, const sd_h5_spec 
     SD_TRY(SD_H5(h5, creation = H5Dget_create_plist(dataset)));
     SD_TRY(SD_H5(h5, type = H5Dget_type(dataset)));
     const H5D_layout_t layout = H5Pget_layout(creation);
-    const int64_t      bytes  = count * (int64_t)H5Tget_size(type);
+    SD_REQUIRE(H5Tget_size(type) <= MAX_ELEMENT, h5->code, "'%s': %s has elements of %zu bytes",
+               h5->file, spec->name, H5Tget_size(type));
+    const int64_t bytes = count * (int64_t)H5Tget_size(type);
     SD_REQUIRE((layout == H5D_CONTIGUOUS || layout == H5D_CHUNKED || layout == H5D_COMPACT) &&
                    H5Pget_external_count(creation) == 0,
                h5->code, "'%s': %s is not stored in this file", h5->file, spec->name);

@@ -207,6 +207,21 @@ done:
     return st;
 }
 
+sd_status sd_config_object(const sd_config *config, const char *key)
+{
+    sd_status     st   = SD_OK;
+    const json_t *node = find(config, key);
+    char          is[SD_JSON_SHOWN];
+
+    if (node == NULL) return SD_OK;
+    sd_json_show(node, is);
+    SD_REQUIRE(json_is_object(node), SD_ERR_INPUT, "%s: '%s' is %s, want an object", config->shown,
+               key, is);
+
+done:
+    return st;
+}
+
 const char *sd_config_shown(const sd_config *config)
 {
     return config->shown;

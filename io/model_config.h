@@ -53,6 +53,8 @@ sd_status sd_config_string(const sd_config *config, const char *key, const char 
 /** @brief The i-th string of an array of strings; *value is NULL past its end or when absent. */
 sd_status sd_config_string_at(const sd_config *config, const char *key, int64_t i,
                               const char **value);
+/** @brief Fails when the key exists and is no object. Errors: SD_ERR_INPUT. */
+sd_status sd_config_object(const sd_config *config, const char *key);
 /** @brief Fails unless the key exists. Errors: SD_ERR_INPUT. */
 sd_status sd_config_need(const sd_config *config, const char *key);
 

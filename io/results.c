@@ -12,31 +12,7 @@ enum { MAX_RUNS = 1 << 16, MAX_STRING = 1 << 16 };
 
 /* ---- one run ---- */
 
-/* Length of a dataset of one dimension. */
-static sd_status get_length(const sd_h5 *h5, hid_t group, const char *name, int64_t most,
-                            int64_t *out)
-{
-    sd_status st      = SD_OK;
-    hid_t     dataset = H5I_INVALID_HID;
-    hid_t     space   = H5I_INVALID_HID;
-    hsize_t   length  = 0;
-
-    SD_TRY(sd_h5_any_dataset_open(h5, group, name, &dataset));
-    SD_TRY(SD_H5(h5, space = H5Dget_space(dataset)));
-    SD_REQUIRE(H5Sget_simple_extent_ndims(space) == 1, h5->code, "'%s': %s is not one-dimensional",
-               h5->file, name);
-    SD_TRY(SD_H5(h5, H5Sget_simple_extent_dims(space, &length, NULL)));
-    SD_REQUIRE(length <= (hsize_t)most, h5->code, "'%s': %s has %" PRIu64 " entries", h5->file,
-               name, (uint64_t)length);
-    *out = (int64_t)length;
-
-done:
-    sd_h5_close(&space);
-    sd_h5_close(&dataset);
-    return st;
-}
-
-static sd_status get_steps(const sd_h5 *h5, const sd_results *results, sd_run_reader *run)
+static sd_status get_steps(const sd_h5 *h5, int64_t file_bytes, sd_run_reader *run)
 {
     sd_status        st      = SD_OK;
     hid_t            dataset = H5I_INVALID_HID;
@@ -44,7 +20,7 @@ static sd_status get_steps(const sd_h5 *h5, const sd_results *results, sd_run_re
     const sd_h5_spec spec    = {
            .name = "step", .type = H5T_STD_I64LE, .rank = 1, .dims = {(hsize_t)n}};
 
-    SD_TRY(sd_h5_dataset_open(h5, run->group, &spec, results->bytes, &dataset));
+    SD_TRY(sd_h5_dataset_open(h5, run->group, &spec, file_bytes, &dataset));
     SD_TRY(sd_alloc(n, sizeof *run->step, &run->step));
     if (n > 0)
         SD_TRY(SD_H5(h5,
@@ -59,8 +35,8 @@ done:
 }
 
 /* n fixed-length strings as n zero-terminated ones; both arrays yours. */
-static sd_status get_strings(const sd_h5 *h5, const sd_results *results, hid_t group,
-                             const char *name, int64_t n, char **bytes, const char ***out)
+static sd_status get_strings(const sd_h5 *h5, int64_t file_bytes, hid_t group, const char *name,
+                             int64_t n, char **bytes, const char ***out)
 {
     sd_status        st      = SD_OK;
     hid_t            dataset = H5I_INVALID_HID;
@@ -69,7 +45,7 @@ static sd_status get_strings(const sd_h5 *h5, const sd_results *results, hid_t g
     const sd_h5_spec spec    = {
            .name = name, .type = H5I_INVALID_HID, .rank = 1, .dims = {(hsize_t)n}};
 
-    SD_TRY(sd_h5_dataset_open(h5, group, &spec, results->bytes, &dataset));
+    SD_TRY(sd_h5_dataset_open(h5, group, &spec, file_bytes, &dataset));
     SD_TRY(SD_H5(h5, type = H5Dget_type(dataset)));
     const size_t width = H5Tget_size(type);
     SD_REQUIRE(H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) == 0 &&
@@ -101,8 +77,8 @@ static sd_status get_run_attributes(const sd_h5 *h5, sd_run_reader *run)
     SD_TRY(sd_h5_get_int(h5, run->group, "hidden_size", &info->shape.d));
     SD_TRY(sd_h5_get_int(h5, run->group, "layers", &info->shape.n_layers));
     SD_TRY(sd_h5_get_int(h5, run->group, "vocabulary", &info->vocabulary));
-    SD_TRY(get_length(h5, run->group, "rank", SD_MAX_HIDDEN, &info->shape.n_triplets));
-    SD_TRY(get_length(h5, run->group, "step", SD_MAX_STEPS, &info->n_steps));
+    SD_TRY(sd_h5_length(h5, run->group, "rank", SD_MAX_HIDDEN, &info->shape.n_triplets));
+    SD_TRY(sd_h5_length(h5, run->group, "step", SD_MAX_STEPS, &info->n_steps));
     SD_REQUIRE(sd_shape_is_sane(&info->shape), h5->code,
                "'%s': runs/%s: %" PRId64 " layers of %" PRId64 ", %" PRId64 " singular values",
                h5->file, run->name, info->shape.n_layers, info->shape.d, info->shape.n_triplets);
@@ -111,16 +87,16 @@ done:
     return st;
 }
 
-static sd_status open_run(const sd_h5 *h5, const sd_results *results, sd_run_reader *run)
+static sd_status read_run(const sd_h5 *h5, int64_t file_bytes, sd_run_reader *run)
 {
     sd_status    st   = SD_OK;
     sd_run_info *info = &run->info;
 
     SD_TRY(get_run_attributes(h5, run));
-    SD_TRY(get_steps(h5, results, run));
-    SD_TRY(
-        get_strings(h5, results, run->group, "path", info->n_steps, &run->path_bytes, &run->path));
-    SD_TRY(get_strings(h5, results, run->group, "fingerprint", info->n_steps,
+    SD_TRY(get_steps(h5, file_bytes, run));
+    SD_TRY(get_strings(h5, file_bytes, run->group, "path", info->n_steps, &run->path_bytes,
+                       &run->path));
+    SD_TRY(get_strings(h5, file_bytes, run->group, "fingerprint", info->n_steps,
                        &run->fingerprint_bytes, &run->fingerprint));
     info->name        = run->name;
     info->family      = run->family;
@@ -133,7 +109,7 @@ done:
     return st;
 }
 
-static void close_run(sd_run_reader *run)
+void sd_run_close(sd_run_reader *run)
 {
     sd_h5_close(&run->group);
     sd_free(run->name);
@@ -178,24 +154,46 @@ done:
     return st;
 }
 
-static sd_status open_runs(const sd_h5 *h5, sd_results *results)
+sd_status sd_run_open(const sd_h5 *h5, hid_t runs, int64_t i, int64_t file_bytes,
+                      sd_run_reader *run)
 {
-    sd_status  st   = SD_OK;
-    hid_t      runs = H5I_INVALID_HID;
+    sd_status st = SD_OK;
+
+    SD_TRY(open_run_group(h5, runs, (hsize_t)i, run));
+    SD_TRY(read_run(h5, file_bytes, run));
+
+done:
+    return st;
+}
+
+sd_status sd_runs_open(const sd_h5 *h5, hid_t file, hid_t *runs, int64_t *n)
+{
+    sd_status  st = SD_OK;
     H5G_info_t info;
 
-    SD_REQUIRE(H5Lexists(results->id, "runs", H5P_DEFAULT) > 0, h5->code, "'%s': runs is missing",
+    SD_REQUIRE(H5Lexists(file, "runs", H5P_DEFAULT) > 0, h5->code, "'%s': runs is missing",
                h5->file);
-    SD_TRY(SD_H5(h5, runs = H5Gopen2(results->id, "runs", H5P_DEFAULT)));
-    SD_TRY(SD_H5(h5, H5Gget_info(runs, &info)));
+    SD_TRY(SD_H5(h5, *runs = H5Gopen2(file, "runs", H5P_DEFAULT)));
+    SD_TRY(SD_H5(h5, H5Gget_info(*runs, &info)));
     SD_REQUIRE(info.nlinks <= MAX_RUNS, h5->code, "'%s': too many runs", h5->file);
-    SD_TRY(sd_alloc((int64_t)info.nlinks, sizeof *results->run, &results->run));
-    for (hsize_t i = 0; i < info.nlinks; i++) {
-        sd_run_reader *run = &results->run[i];
-        run->group         = H5I_INVALID_HID;
+    *n = (int64_t)info.nlinks;
+
+done:
+    return st;
+}
+
+static sd_status read_runs(const sd_h5 *h5, sd_results *results)
+{
+    sd_status st   = SD_OK;
+    hid_t     runs = H5I_INVALID_HID;
+    int64_t   n    = 0;
+
+    SD_TRY(sd_runs_open(h5, results->id, &runs, &n));
+    SD_TRY(sd_alloc(n, sizeof *results->run, &results->run));
+    for (int64_t i = 0; i < n; i++) {
+        results->run[i].group = H5I_INVALID_HID;
         results->n_runs++;
-        SD_TRY(open_run_group(h5, runs, i, run));
-        SD_TRY(open_run(h5, results, run));
+        SD_TRY(sd_run_open(h5, runs, i, results->bytes, &results->run[i]));
     }
 
 done:
@@ -218,7 +216,7 @@ sd_status sd_results_open(const char *file, sd_results **out)
     SD_REQUIRE(schema == SD_SCHEMA, SD_ERR_CHECK,
                "'%s' is of schema %" PRId64 "; this version reads %d", file, schema, SD_SCHEMA);
     SD_TRY(sd_h5_get_text(&h5, results->id, "title", &results->title));
-    SD_TRY(open_runs(&h5, results));
+    SD_TRY(read_runs(&h5, results));
     *out    = results;
     results = NULL;
 
@@ -230,7 +228,7 @@ done:
 void sd_results_close(sd_results **results)
 {
     if (results == NULL || *results == NULL) return;
-    for (int64_t i = 0; i < (*results)->n_runs; i++) close_run(&(*results)->run[i]);
+    for (int64_t i = 0; i < (*results)->n_runs; i++) sd_run_close(&(*results)->run[i]);
     sd_h5_file_abandon(&(*results)->id);
     sd_free((*results)->run);
     sd_free((*results)->title);

@@ -78,26 +78,26 @@ typedef struct {
 } sd_provenance;
 
 /** @brief Starts FILE under its temporary name. `study` is the YAML text. */
-sd_status sd_study_create(const char *file, const char *title, const char *study,
+sd_status sd_study_file_create(const char *file, const char *title, const char *study,
                           sd_study_file **out);
 /** @brief Records the program's version, a root attribute; once. */
-sd_status sd_study_put_version(sd_study_file *file, const char *version);
+sd_status sd_study_file_put_version(sd_study_file *file, const char *version);
 /** @brief Adds a run's group, scales and (empty) variables. */
-sd_status sd_study_add_run(sd_study_file *file, const sd_run_info *run);
+sd_status sd_study_file_add_run(sd_study_file *file, const sd_run_info *run);
 /** @brief Writes one variable of one step of the run added last; steps in order 0, 1, ... for each variable. */
-sd_status sd_study_put(sd_study_file *file, int64_t step_index, sd_variable_id id,
+sd_status sd_study_file_put(sd_study_file *file, int64_t step_index, sd_variable_id id,
                        const void *value);
 /** @brief Finishes the run: checksums, after every variable of every step was put. */
-sd_status sd_study_end_run(sd_study_file *file);
-sd_status sd_study_put_failures(sd_study_file *file, int64_t n, const sd_failure *failure);
+sd_status sd_study_file_end_run(sd_study_file *file);
+sd_status sd_study_file_put_failures(sd_study_file *file, int64_t n, const sd_failure *failure);
 /** @brief Signatures: names of m runs, m x m distances in degrees and log10 chances. */
-sd_status sd_study_put_signatures(sd_study_file *file, int64_t m, const char *const *name,
+sd_status sd_study_file_put_signatures(sd_study_file *file, int64_t m, const char *const *name,
                                   const double *distance, const double *log10_chance);
-sd_status sd_study_put_provenance(sd_study_file *file, const sd_provenance *provenance);
-/** @brief Closes, syncs and renames. After it, or after a failure, only sd_study_destroy() is left. */
-sd_status sd_study_commit(sd_study_file *file);
+sd_status sd_study_file_put_provenance(sd_study_file *file, const sd_provenance *provenance);
+/** @brief Closes, syncs and renames. After it, or after a failure, only sd_study_file_destroy() is left. */
+sd_status sd_study_file_commit(sd_study_file *file);
 /** @brief Releases; removes the temporary file of a study that was not committed. */
-void sd_study_destroy(sd_study_file **file);
+void sd_study_file_destroy(sd_study_file **file);
 
 /** @brief Removes temporaries that a killed run left in a folder; the caller holds its lock. */
 sd_status sd_results_clean(const char *folder);

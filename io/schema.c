@@ -11,6 +11,13 @@ const sd_variable sd_variables[SD_V_COUNT] = {
 #undef X
 };
 
+const sd_column sd_columns[SD_C_COUNT] = {
+#define X(id, group, name, type, rank, scale, units, long_name)                                    \
+    [SD_C_##id] = {group, name, SD_COLUMN_##type, rank, scale, units, long_name},
+    SD_COLUMN_TABLE(X)
+#undef X
+};
+
 static const char *const parts[]       = {"re", "im"};
 static const char *const token_kinds[] = {"initial", "other"};
 static const char *const branches[]    = {"attention", "ffn"};

@@ -163,6 +163,48 @@ typedef struct {
 
 extern const sd_variable sd_variables[SD_V_COUNT];
 
+/* Datasets beside the variables.
+ * X(id, group, name, type, rank, scale, units, long_name); group "" is the run's; the scale of each
+ * dimension lies beside the dataset; a dataset called like its scale is that scale: 0, 1, ... */
+#define SD_COLUMN_TABLE(X)                                                                         \
+    X(RUN_PATH, "", "path", TEXT, 1, "step", "1", "checkpoint, as the study names it")             \
+    X(RUN_FINGERPRINT, "", "fingerprint", TEXT, 1, "step", "1", "hash of the tensors")             \
+    X(FAILURE, "failures", "failure", I64, 1, "failure", "1", "number of the failure, from 0")     \
+    X(FAILURE_RUN, "failures", "run", TEXT, 1, "failure", "1", "run of the failed checkpoint")     \
+    X(FAILURE_STEP, "failures", "step", I64, 1, "failure", "1", "step of the failed checkpoint")   \
+    X(FAILURE_PATH, "failures", "path", TEXT, 1, "failure", "1",                                   \
+      "checkpoint, as the study names it")                                                         \
+    X(FAILURE_MESSAGE, "failures", "message", TEXT, 1, "failure", "1", "what was wrong")           \
+    X(MODEL, "signatures", "model", I64, 1, "model", "1", "number of the model, from 0")           \
+    X(SIGNATURE_NAME, "signatures", "name", TEXT, 1, "model", "1",                                 \
+      "run whose last checkpoint it is")                                                           \
+    X(SIGNATURE_DISTANCE, "signatures", "distance", F64, 2, "model", "degree",                     \
+      "acute angle of two signatures")                                                             \
+    X(SIGNATURE_CHANCE, "signatures", "log10_chance", F64, 2, "model", "1",                        \
+      "log10 of the chance of an angle as small between random directions")                        \
+    X(UNIT, "provenance", "unit", I64, 1, "unit", "1", "number of the checkpoint, from 0")         \
+    X(UNIT_RUN, "provenance", "run", TEXT, 1, "unit", "1", "run of the checkpoint")                \
+    X(UNIT_STEP, "provenance", "step", I64, 1, "unit", "1", "step of the checkpoint")              \
+    X(UNIT_TIMINGS, "provenance", "timings", F64, 1, "unit", "s", "wall time of the checkpoint")
+
+typedef enum {
+#define X(id, group, name, type, rank, scale, units, long_name) SD_C_##id,
+    SD_COLUMN_TABLE(X)
+#undef X
+        SD_C_COUNT
+} sd_column_id;
+
+typedef enum { SD_COLUMN_TEXT, SD_COLUMN_I64, SD_COLUMN_F64 } sd_column_type;
+
+typedef struct {
+    const char    *group, *name;
+    sd_column_type type;
+    int            rank;
+    const char    *scale, *units, *long_name;
+} sd_column;
+
+extern const sd_column sd_columns[SD_C_COUNT];
+
 /** Lengths of the dimensions of one checkpoint. */
 typedef struct {
     int64_t n_layers, d, n_triplets;

@@ -33,7 +33,7 @@ static void release_run(sd_study_file *study)
 
 /* ---- the file ---- */
 
-sd_status sd_study_create(const char *file, const char *title, const char *study,
+sd_status sd_study_file_create(const char *file, const char *title, const char *study,
                           sd_study_file **out)
 {
     sd_status      st   = SD_OK;
@@ -55,17 +55,17 @@ sd_status sd_study_create(const char *file, const char *title, const char *study
     made = NULL;
 
 done:
-    sd_study_destroy(&made);
+    sd_study_file_destroy(&made);
     return st;
 }
 
-sd_status sd_study_put_version(sd_study_file *file, const char *version)
+sd_status sd_study_file_put_version(sd_study_file *file, const char *version)
 {
     const sd_h5 h5 = writing(file);
     return sd_h5_put_text(&h5, file->id, "singdef_version", version);
 }
 
-sd_status sd_study_commit(sd_study_file *file)
+sd_status sd_study_file_commit(sd_study_file *file)
 {
     sd_status   st = SD_OK;
     const sd_h5 h5 = writing(file);
@@ -81,7 +81,7 @@ done:
     return st;
 }
 
-void sd_study_destroy(sd_study_file **file)
+void sd_study_file_destroy(sd_study_file **file)
 {
     if (file == NULL || *file == NULL) return;
     release_run(*file);
@@ -92,6 +92,18 @@ void sd_study_destroy(sd_study_file **file)
     sd_free((*file)->file);
     sd_free(*file);
     *file = NULL;
+}
+
+/* Writes a dataset beside the variables: n (n x n) numbers, or n strings. */
+static sd_status put_column(const sd_h5 *h5, hid_t group, sd_column_id id, int64_t n, hid_t scale,
+                            const void *values)
+{
+    sd_h5_spec spec = sd_column_spec(id, n);
+
+    for (int i = 0; i < spec.rank; i++) spec.scale[i] = scale;
+    if (sd_columns[id].type == SD_COLUMN_TEXT)
+        return sd_h5_strings_put(h5, group, &spec, (const char *const *)values);
+    return sd_h5_dataset_put(h5, group, &spec, values, NULL);
 }
 
 /* ---- runs ---- */
@@ -129,7 +141,7 @@ done:
     return st;
 }
 
-sd_status sd_study_add_run(sd_study_file *file, const sd_run_info *run)
+sd_status sd_study_file_add_run(sd_study_file *file, const sd_run_info *run)
 {
     sd_status   st = SD_OK;
     const sd_h5 h5 = writing(file);
@@ -143,10 +155,9 @@ sd_status sd_study_add_run(sd_study_file *file, const sd_run_info *run)
     SD_TRY(sd_variables_create(&h5, file->group, &run->shape, run->n_steps, &file->scales,
                                &file->run));
     const hid_t step = file->scales.id[SD_DIM_STEP];
-    SD_TRY(sd_h5_strings_put(&h5, file->group, "path", "checkpoint, as the study names it",
-                             run->n_steps, run->path, step));
-    SD_TRY(sd_h5_strings_put(&h5, file->group, "fingerprint", "hash of the checkpoint's tensors",
-                             run->n_steps, run->fingerprint, step));
+    SD_TRY(put_column(&h5, file->group, SD_C_RUN_PATH, run->n_steps, step, run->path));
+    SD_TRY(
+        put_column(&h5, file->group, SD_C_RUN_FINGERPRINT, run->n_steps, step, run->fingerprint));
     file->run_is_open = true;
 
 done:
@@ -154,7 +165,7 @@ done:
     return st;
 }
 
-sd_status sd_study_put(sd_study_file *file, int64_t step_index, sd_variable_id id,
+sd_status sd_study_file_put(sd_study_file *file, int64_t step_index, sd_variable_id id,
                        const void *value)
 {
     sd_status   st = SD_OK;
@@ -168,7 +179,7 @@ done:
     return st;
 }
 
-sd_status sd_study_end_run(sd_study_file *file)
+sd_status sd_study_file_end_run(sd_study_file *file)
 {
     sd_status   st = SD_OK;
     const sd_h5 h5 = writing(file);
@@ -185,53 +196,38 @@ done:
 /* ---- tables beside the runs ---- */
 
 /* A scale that only counts: 0, 1, ... */
-static sd_status put_counter(const sd_h5 *h5, hid_t group, const char *name, const char *long_name,
-                             int64_t n, hid_t *out)
+static sd_status put_counter(const sd_h5 *h5, hid_t group, sd_column_id id, int64_t n, hid_t *out)
 {
-    sd_status st    = SD_OK;
-    int64_t  *count = NULL;
+    sd_status        st     = SD_OK;
+    const sd_column *column = &sd_columns[id];
+    int64_t         *count  = NULL;
 
     SD_TRY(sd_alloc(n, sizeof *count, &count));
     for (int64_t i = 0; i < n; i++) count[i] = i;
-    SD_TRY(sd_h5_scale_put(h5, group, name, long_name, n, count, NULL, out));
+    SD_TRY(sd_h5_scale_put(h5, group, column->name, column->long_name, n, count, NULL, out));
 
 done:
     sd_free(count);
     return st;
 }
 
-/* A column of numbers over one scale. */
-static sd_status put_column(const sd_h5 *h5, hid_t group, sd_h5_spec spec, int64_t n, hid_t scale,
-                            const void *values)
-{
-    spec.rank     = 1;
-    spec.dims[0]  = (hsize_t)n;
-    spec.scale[0] = scale;
-    return sd_h5_dataset_put(h5, group, &spec, values, NULL);
-}
-
 static sd_status put_failure_columns(const sd_h5 *h5, hid_t group, int64_t n,
                                      const sd_failure *failure, hid_t scale)
 {
-    sd_status        st   = SD_OK;
-    const char     **text = NULL;
-    int64_t         *step = NULL;
-    const sd_h5_spec spec = {.name      = "step",
-                             .units     = "1",
-                             .long_name = "training step of the failed checkpoint",
-                             .type      = H5T_STD_I64LE};
+    sd_status    st   = SD_OK;
+    const char **text = NULL;
+    int64_t     *step = NULL;
 
     SD_TRY(sd_alloc(n, sizeof *text, &text));
     SD_TRY(sd_alloc(n, sizeof *step, &step));
     for (int64_t i = 0; i < n; i++) text[i] = failure[i].run;
-    SD_TRY(sd_h5_strings_put(h5, group, "run", "run of the failed checkpoint", n, text, scale));
+    SD_TRY(put_column(h5, group, SD_C_FAILURE_RUN, n, scale, text));
     for (int64_t i = 0; i < n; i++) step[i] = failure[i].step;
-    SD_TRY(put_column(h5, group, spec, n, scale, step));
+    SD_TRY(put_column(h5, group, SD_C_FAILURE_STEP, n, scale, step));
     for (int64_t i = 0; i < n; i++) text[i] = failure[i].path;
-    SD_TRY(
-        sd_h5_strings_put(h5, group, "path", "checkpoint, as the study names it", n, text, scale));
+    SD_TRY(put_column(h5, group, SD_C_FAILURE_PATH, n, scale, text));
     for (int64_t i = 0; i < n; i++) text[i] = failure[i].message;
-    SD_TRY(sd_h5_strings_put(h5, group, "message", "what was wrong", n, text, scale));
+    SD_TRY(put_column(h5, group, SD_C_FAILURE_MESSAGE, n, scale, text));
 
 done:
     sd_free(step);
@@ -239,7 +235,7 @@ done:
     return st;
 }
 
-sd_status sd_study_put_failures(sd_study_file *file, int64_t n, const sd_failure *failure)
+sd_status sd_study_file_put_failures(sd_study_file *file, int64_t n, const sd_failure *failure)
 {
     sd_status   st    = SD_OK;
     const sd_h5 h5    = writing(file);
@@ -247,8 +243,7 @@ sd_status sd_study_put_failures(sd_study_file *file, int64_t n, const sd_failure
     hid_t       scale = H5I_INVALID_HID;
 
     SD_TRY(sd_h5_group(&h5, file->id, "failures", &group));
-    SD_TRY(
-        put_counter(&h5, group, "failure", "number of the failed checkpoint, from 0", n, &scale));
+    SD_TRY(put_counter(&h5, group, SD_C_FAILURE, n, &scale));
     SD_TRY(put_failure_columns(&h5, group, n, failure, scale));
     SD_TRY(sd_h5_scale_settle(&h5, scale));
 
@@ -258,30 +253,19 @@ done:
     return st;
 }
 
-sd_status sd_study_put_signatures(sd_study_file *file, int64_t m, const char *const *name,
+sd_status sd_study_file_put_signatures(sd_study_file *file, int64_t m, const char *const *name,
                                   const double *distance, const double *log10_chance)
 {
     sd_status   st    = SD_OK;
     const sd_h5 h5    = writing(file);
     hid_t       group = H5I_INVALID_HID;
     hid_t       scale = H5I_INVALID_HID;
-    sd_h5_spec  spec  = {.name      = "distance",
-                         .units     = "degree",
-                         .long_name = "acute angle of two runs' signatures",
-                         .type      = H5T_IEEE_F64LE,
-                         .rank      = 2,
-                         .dims      = {(hsize_t)m, (hsize_t)m}};
 
     SD_TRY(sd_h5_group(&h5, file->id, "signatures", &group));
-    SD_TRY(put_counter(&h5, group, "model", "number of the model, from 0", m, &scale));
-    SD_TRY(
-        sd_h5_strings_put(&h5, group, "name", "run whose last checkpoint it is", m, name, scale));
-    spec.scale[0] = spec.scale[1] = scale;
-    SD_TRY(sd_h5_dataset_put(&h5, group, &spec, distance, NULL));
-    spec.name      = "log10_chance";
-    spec.units     = "1";
-    spec.long_name = "log10 of the chance of so small an angle between random directions";
-    SD_TRY(sd_h5_dataset_put(&h5, group, &spec, log10_chance, NULL));
+    SD_TRY(put_counter(&h5, group, SD_C_MODEL, m, &scale));
+    SD_TRY(put_column(&h5, group, SD_C_SIGNATURE_NAME, m, scale, name));
+    SD_TRY(put_column(&h5, group, SD_C_SIGNATURE_DISTANCE, m, scale, distance));
+    SD_TRY(put_column(&h5, group, SD_C_SIGNATURE_CHANCE, m, scale, log10_chance));
     SD_TRY(sd_h5_scale_settle(&h5, scale));
 
 done:
@@ -292,23 +276,14 @@ done:
 
 static sd_status put_timings(const sd_h5 *h5, hid_t group, const sd_provenance *provenance)
 {
-    sd_status        st      = SD_OK;
-    hid_t            scale   = H5I_INVALID_HID;
-    const int64_t    n       = provenance->n_timings;
-    const sd_h5_spec seconds = {.name      = "timings",
-                                .units     = "s",
-                                .long_name = "wall time of the checkpoint",
-                                .type      = H5T_IEEE_F64LE};
-    const sd_h5_spec steps   = {.name      = "step",
-                                .units     = "1",
-                                .long_name = "training step of the checkpoint",
-                                .type      = H5T_STD_I64LE};
+    sd_status     st    = SD_OK;
+    hid_t         scale = H5I_INVALID_HID;
+    const int64_t n     = provenance->n_timings;
 
-    SD_TRY(put_counter(h5, group, "unit", "number of the checkpoint, from 0", n, &scale));
-    SD_TRY(sd_h5_strings_put(h5, group, "run", "run of the checkpoint", n, provenance->timing_run,
-                             scale));
-    SD_TRY(put_column(h5, group, steps, n, scale, provenance->timing_step));
-    SD_TRY(put_column(h5, group, seconds, n, scale, provenance->timing_s));
+    SD_TRY(put_counter(h5, group, SD_C_UNIT, n, &scale));
+    SD_TRY(put_column(h5, group, SD_C_UNIT_RUN, n, scale, provenance->timing_run));
+    SD_TRY(put_column(h5, group, SD_C_UNIT_STEP, n, scale, provenance->timing_step));
+    SD_TRY(put_column(h5, group, SD_C_UNIT_TIMINGS, n, scale, provenance->timing_s));
     SD_TRY(sd_h5_scale_settle(h5, scale));
 
 done:
@@ -316,7 +291,7 @@ done:
     return st;
 }
 
-sd_status sd_study_put_provenance(sd_study_file *file, const sd_provenance *provenance)
+sd_status sd_study_file_put_provenance(sd_study_file *file, const sd_provenance *provenance)
 {
     sd_status   st    = SD_OK;
     const sd_h5 h5    = writing(file);

@@ -26,4 +26,16 @@ struct sd_results {
     sd_run_reader *run;
 };
 
+/** @brief Number of links of /runs, which becomes open. */
+sd_status sd_runs_open(const sd_h5 *h5, hid_t file, hid_t *runs, int64_t *n);
+
+/**
+ * @brief Opens the i-th run and reads what describes it; `run` must be zero but for group, which
+ * must be H5I_INVALID_HID. After a failure, too, it is closed with sd_run_close(); its name may be
+ * known.
+ */
+sd_status sd_run_open(const sd_h5 *h5, hid_t runs, int64_t i, int64_t file_bytes,
+                      sd_run_reader *run);
+void      sd_run_close(sd_run_reader *run);
+
 #endif

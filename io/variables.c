@@ -159,6 +159,24 @@ done:
     return st;
 }
 
+sd_h5_spec sd_column_spec(sd_column_id id, int64_t n)
+{
+    const sd_column *column = &sd_columns[id];
+    sd_h5_spec       spec   = {.name      = column->name,
+                               .units     = column->units,
+                               .long_name = column->long_name,
+                               .rank      = column->rank};
+
+    spec.type = column->type == SD_COLUMN_TEXT  ? H5I_INVALID_HID
+                : column->type == SD_COLUMN_I64 ? H5T_STD_I64LE
+                                                : H5T_IEEE_F64LE;
+    for (int i = 0; i < column->rank; i++) {
+        spec.dims[i]  = (hsize_t)n;
+        spec.scale[i] = H5I_INVALID_HID;
+    }
+    return spec;
+}
+
 static sd_status create_variable(const sd_h5 *h5, hid_t group, sd_variable_id id,
                                  const sd_scales *scales, sd_variables_out *out)
 {

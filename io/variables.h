@@ -75,6 +75,10 @@ void sd_variables_release(sd_variables_out *out);
  */
 sd_h5_spec sd_variable_spec(sd_variable_id id, const sd_shape *shape, int64_t n_steps);
 
+/** @brief Describes a dataset beside the variables, of length n (n x n); strings have no type yet.
+ */
+sd_h5_spec sd_column_spec(sd_column_id id, int64_t n);
+
 /** @brief The dimension at place `i` of a variable, with step (when there is one) at place 0. */
 sd_dim sd_variable_dim(sd_variable_id id, int64_t n_steps, int i);
 

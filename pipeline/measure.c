@@ -223,8 +223,9 @@ static sd_status make_op(const measurement *m, const sd_block *block, int64_t la
 
     if (study->linear.estimator == SD_ESTIMATOR_STEIN)
         return sd_layer_op_create(block, &options, out);
-    SD_TRY(sd_sampled_fit(block, &options, study->linear.samples, study->linear.seed, layer,
-                          m->job->poll, &a2));
+    const sd_fit_draws draws = {study->linear.samples, (uint64_t)study->linear.seed,
+                                (uint32_t)layer};
+    SD_TRY(sd_sampled_fit_gaussian(block, &options, &draws, m->job->poll, &a2));
     SD_TRY(sd_layer_op_create_fitted(block, &options, a2, out));
     a2 = NULL;
 
@@ -330,7 +331,8 @@ static sd_block block_shape(const sd_model *model)
                       .n_kv    = model->n_kv,
                       .d_head  = model->d_head,
                       .wiring  = model->wiring,
-                      .act     = model->act};
+                      .act     = model->act,
+                      .gate    = {.rows = model->f, .cols = model->d}};
 }
 
 static sd_status embed(measurement *m)

@@ -194,7 +194,7 @@ static sd_status check_past_the_end(const sd_checkpoint *checkpoint, const sd_fa
     sd_status st = SD_OK;
     char      says[64];
 
-    snprintf(says, sizeof says, "has %" PRId64 " layers", model->n_layers);
+    snprintf(says, sizeof says, "has 'num_hidden_layers' %" PRId64, model->n_layers);
     for (sd_tensor role = SD_T_NORM1; role < SD_T_COUNT; role++)
         if (family->tensor[role] != NULL)
             SD_TRY(refuse_tensor(checkpoint, family, role, model->n_layers, says));

@@ -3,9 +3,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "solvers/angle.h"
 #include "solvers/base/agree.h"
 #include "solvers/base/memory.h"
+#include "solvers/direction.h"
 
 enum { SPREAD_TOKENS = 256 }; /* pairs grow with the square: the first of them speak for all */
 
@@ -41,18 +41,6 @@ done:
 
 /* ---- directions ---- */
 
-/* out += x / |x|; false when x is 0. */
-static bool add_unit(int64_t d, const float *x, double *out)
-{
-    double sum = 0;
-
-    for (int64_t i = 0; i < d; i++) sum += (double)x[i] * x[i];
-    if (!(sum > 0)) return false;
-    const double scale = 1 / sqrt(sum);
-    for (int64_t i = 0; i < d; i++) out[i] += x[i] * scale;
-    return true;
-}
-
 static void fill_nan(int64_t n, double *x)
 {
     for (int64_t i = 0; i < n; i++) x[i] = NAN;
@@ -70,8 +58,8 @@ static sd_status fill_per_state(const sd_states *s, sd_unit *unit)
 
         memset(mean, 0, (size_t)s->d * sizeof *mean);
         for (int64_t t = 0; t < s->n_tokens; t++)
-            if (s->initial[t]) add_unit(s->d, sd_states_kept(s, l, t), mean);
-        if (!sd_normalise(s->d, mean)) continue;
+            if (s->initial[t]) sd_direction_add(s->d, sd_states_kept(s, l, t), mean);
+        sd_direction_finish(s->d, mean);
         for (int64_t i = 0; i < s->d; i++) out[i] = (float)mean[i];
     }
 
@@ -81,15 +69,14 @@ done:
 }
 
 /* Unit mean over the plateau of one token's unit states; states that were not kept do not count. */
-static bool token_direction(const sd_states *s, const sd_phase *phase, int64_t token, double *out)
+static void token_direction(const sd_states *s, const sd_phase *phase, int64_t token, double *out)
 {
-    memset(out, 0, (size_t)s->d * sizeof *out);
     for (int l = phase->plateau_first; l <= phase->plateau_last; l++) {
         const float *state = sd_states_kept(s, l, token);
 
-        if (state != NULL) add_unit(s->d, state, out);
+        if (state != NULL) sd_direction_add(s->d, state, out);
     }
-    return sd_normalise(s->d, out);
+    sd_direction_finish(s->d, out);
 }
 
 /* Direction over the phase's initial, or other, tokens, and their spread. NaN when there are none. */
@@ -97,25 +84,18 @@ static sd_status direction_over(const sd_states *s, const sd_phase *phase, bool 
                                 double *direction, double *spread)
 {
     sd_status st      = SD_OK;
-    double   *vectors = NULL, *one = NULL;
-    int64_t   n = 0;
+    double   *vectors = NULL;
+    int64_t   n       = 0;
 
-    SD_TRY(sd_alloc(SPREAD_TOKENS * s->d, sizeof *vectors, &vectors));
-    SD_TRY(sd_alloc(s->d, sizeof *one, &one));
-    memset(direction, 0, (size_t)s->d * sizeof *direction);
-    for (int64_t t = 0; t < s->n_tokens; t++) {
-        if (!phase->member[t] || s->initial[t] != initial) continue;
-        if (!token_direction(s, phase, t, one)) continue;
-        for (int64_t i = 0; i < s->d; i++) direction[i] += one[i];
-        if (n < SPREAD_TOKENS) memcpy(vectors + n * s->d, one, (size_t)s->d * sizeof *one);
-        n++;
-    }
-    if (!sd_normalise(s->d, direction)) fill_nan(s->d, direction);
-    *spread = sd_spread(n < SPREAD_TOKENS ? n : SPREAD_TOKENS, s->d, vectors);
+    SD_TRY(sd_alloc(phase->tokens[initial ? 0 : 1] * s->d, sizeof *vectors, &vectors));
+    for (int64_t t = 0; t < s->n_tokens; t++)
+        if (phase->member[t] && s->initial[t] == initial)
+            token_direction(s, phase, t, vectors + n++ * s->d);
+    sd_direction_mean(n, s->d, vectors, NULL, direction);
+    SD_TRY(sd_direction_spread(n < SPREAD_TOKENS ? n : SPREAD_TOKENS, s->d, vectors, NULL, spread));
 
 done:
     sd_free(vectors);
-    sd_free(one);
     return st;
 }
 

@@ -81,7 +81,7 @@ if [ -z "${PYTHON:-}" ] && ! venv_ready && ! make_venv; then
     python=$root/tests/support/python_or_skip.py
 fi
 
-check "gcc" "$tests" '' --preset tests
+check "gcc" "$tests" "" --preset tests -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
 check "gcc with sanitizers" "$debug" '^(unit|oracle|badinput|models|ranks)$' --preset debug
 check "clang" "$clang" '^unit$' -DCMAKE_C_COMPILER=clang -DSD_WERROR=ON -DSD_TESTS=ON
 

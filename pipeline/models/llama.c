@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,6 +21,8 @@ static const struct {
     {"gelu", SD_ACT_GELU},
     {"gelu_new", SD_ACT_GELU_TANH},
     {"gelu_pytorch_tanh", SD_ACT_GELU_TANH},
+    {"relu", SD_ACT_RELU},
+    {"relu2", SD_ACT_RELU_SQUARED},
 };
 enum { N_ACTIVATIONS = sizeof activations / sizeof activations[0] };
 
@@ -31,10 +34,11 @@ static sd_status read_activation(const sd_config *config, sd_act *out)
 
     SD_TRY(sd_config_string(config, "hidden_act", &name));
     while (k < N_ACTIVATIONS && strcmp(activations[k].name, name) != 0) k++;
-    SD_REQUIRE(k < N_ACTIVATIONS, SD_ERR_INPUT,
-               "%s: 'hidden_act' is \"%s\", which is not supported; known are silu, gelu, gelu_new "
-               "and gelu_pytorch_tanh",
-               sd_config_shown(config), name);
+    SD_REQUIRE(
+        k < N_ACTIVATIONS, SD_ERR_INPUT,
+        "%s: 'hidden_act' is \"%s\", which is not supported; known are silu, gelu, gelu_new, "
+        "gelu_pytorch_tanh, relu and relu2",
+        sd_config_shown(config), name);
     *out = activations[k].act;
 
 done:
@@ -177,6 +181,7 @@ static sd_status find_rope_section(const sd_config *config, const char **section
         "%s: has both 'rope_scaling' and 'rope_parameters'; keep the one that was trained with",
         sd_config_shown(config));
     *section = old ? "rope_scaling" : "rope_parameters";
+    SD_TRY(sd_config_object(config, *section));
 
 done:
     return st;

@@ -59,7 +59,7 @@ def the_finder_finds():
 
 def main():
     the_finder_finds()
-    root = os.environ["SD_SOURCE"]
+    root = os.environ.get("SD_SOURCE") or os.path.join(os.path.dirname(__file__), "..", "..")
     files, folders = collections.defaultdict(list), collections.defaultdict(set)
     for path in tracked(root):
         folder, name = os.path.split(path)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every C file is as clang-format and .clang-format leave it.
 set -u
-cd "${SD_SOURCE:?}" || exit 1
+cd "${SD_SOURCE:-$(dirname "$0")/../..}" || exit 1
 . tests/lint/tracked.sh
 command -v clang-format >/dev/null || { echo "skipped: clang-format is not installed"; exit 77; }
 

@@ -116,7 +116,7 @@ def the_finder_finds():
 
 def main():
     the_finder_finds()
-    root = os.environ["SD_SOURCE"]
+    root = os.environ.get("SD_SOURCE") or os.path.join(os.path.dirname(__file__), "..", "..")
     files = c_files(root)
     bad = [] if files else ["there are no C files"]
     for path in files:

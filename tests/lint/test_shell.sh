@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every shell script parses; where shellcheck is installed it finds nothing to warn of.
 set -u
-cd "${SD_SOURCE:?}" || exit 1
+cd "${SD_SOURCE:-$(dirname "$0")/../..}" || exit 1
 . tests/lint/tracked.sh
 
 mapfile -t files < <(tracked '*.sh' '*.sbatch' .ci/run)

@@ -2,7 +2,7 @@
 # No tracked file names a place that exists on one machine only: a home, a scratch folder, a mount.
 # Texts that are data are not ours to change and are left out.
 set -u
-cd "${SD_SOURCE:?}" || exit 1
+cd "${SD_SOURCE:-$(dirname "$0")/../..}" || exit 1
 . tests/lint/tracked.sh
 
 places='(^|[^A-Za-z0-9_.$}*)/-])/(root|home|work|Users|scratch|mnt|data|tmp|opt|srv)/[A-Za-z0-9_]'

@@ -1,6 +1,7 @@
 """Writes the checkpoints and expected states of tests/oracle/test_llama_states.c.
 
-    make_llama_states.py OUT          writes OUT/<case>/{config.json, model.safetensors, states.safetensors}
+    make_llama_states.py OUT   writes OUT/<case>/{config.json, model.safetensors, states.safetensors}
+    make_llama_states.py --model MODEL IDS FILE   the states of another model: IDS has one sequence per line
     make_llama_states.py --compare A B   exit code 1 unless two such folders agree
 
 Needs torch, transformers, tokenizers and safetensors; independent of the C code. The model is
@@ -121,6 +122,17 @@ def make_demo(out):
                  record(model, [ids[s * 128:(s + 1) * 128] for s in range(3)], tokens))
 
 
+def make_model(model_path, ids_path, out):
+    """States of every tenth token, and of each initial one."""
+    model = LlamaForCausalLM.from_pretrained(model_path, dtype=torch.float32,
+                                             attn_implementation="eager").eval()
+    with open(ids_path, encoding="ascii") as file:
+        sequences = [[int(word) for word in line.split()] for line in file]
+    first = np.cumsum([0] + [len(s) for s in sequences]).tolist()
+    tokens = sorted({*range(0, first[-1], 10), *first[:-1]})
+    write_states(out, record(model, sequences, tokens))
+
+
 def compare(left, right):
     """Everything stored must be equal; computed values within the float noise of another machine."""
     bad = []
@@ -152,6 +164,8 @@ if __name__ == "__main__":
         found = compare(sys.argv[2], sys.argv[3])
         print("\n".join(found), end="\n" if found else "")
         sys.exit(1 if found else 0)
+    if len(sys.argv) == 5 and sys.argv[1] == "--model":
+        sys.exit(make_model(*sys.argv[2:]))
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     make_random(sys.argv[1])
