@@ -89,7 +89,7 @@ static sd_status put_variable(sd_study_file *file, int64_t step, sd_variable_id 
         case SD_TYPE_I32: ((int32_t *)value)[i] = isnan(x) ? -1 : (int32_t)x; break;
         }
     }
-    SD_TRY(sd_study_put(file, step, id, value));
+    SD_TRY(sd_study_file_put(file, step, id, value));
 done:
     sd_free(value);
     return st;
@@ -100,11 +100,11 @@ static sd_status put_run(sd_study_file *file, const char *name, const char *pare
 {
     sd_status         st   = SD_OK;
     const sd_run_info info = {name, "llama", parent, shape, 10, n_steps, steps, paths, paths};
-    SD_TRY(sd_study_add_run(file, &info));
+    SD_TRY(sd_study_file_add_run(file, &info));
     for (int id = 0; id < SD_V_COUNT; id++)
         for (int64_t s = 0; s < n_steps; s++)
             SD_TRY(put_variable(file, s, (sd_variable_id)id, from));
-    SD_TRY(sd_study_end_run(file));
+    SD_TRY(sd_study_file_end_run(file));
 done:
     return st;
 }
@@ -121,17 +121,17 @@ static sd_status make_study(int64_t n_steps, int64_t from, bool child, sd_result
     sd_study_file           *file         = NULL;
     char                     path[PATH_LEN + 16];
     snprintf(path, sizeof path, "%s/study.h5", folder);
-    SD_TRY(sd_study_create(path, "t", "title: t\n", &file));
-    SD_TRY(sd_study_put_version(file, "0"));
+    SD_TRY(sd_study_file_create(path, "t", "title: t\n", &file));
+    SD_TRY(sd_study_file_put_version(file, "0"));
     SD_TRY(put_run(file, BASE, NULL, n_steps, from));
     if (child) SD_TRY(put_run(file, CHILD, BASE, 2, from > 0 ? N_STEPS : 0));
-    SD_TRY(sd_study_put_failures(file, 0, NULL));
-    SD_TRY(sd_study_put_signatures(file, 0, NULL, NULL, NULL));
-    SD_TRY(sd_study_put_provenance(file, &provenance));
-    SD_TRY(sd_study_commit(file));
+    SD_TRY(sd_study_file_put_failures(file, 0, NULL));
+    SD_TRY(sd_study_file_put_signatures(file, 0, NULL, NULL, NULL));
+    SD_TRY(sd_study_file_put_provenance(file, &provenance));
+    SD_TRY(sd_study_file_commit(file));
     SD_TRY(sd_results_open(path, out));
 done:
-    sd_study_destroy(&file);
+    sd_study_file_destroy(&file);
     return st;
 }
 
