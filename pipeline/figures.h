@@ -31,9 +31,9 @@
  * only
  *
  * Not collective; starts gnuplot as a child process, without a shell. Cost: about 0.2 s per file.
- * Errors: SD_ERR_USAGE for another format; SD_ERR_CHECK for a study without runs; SD_ERR_RESOURCE when a file cannot be written, when
- * gnuplot is missing, or when it fails (the first line that it printed is in the message);
- * those of sd_results_read().
+ * Errors: SD_ERR_USAGE for another format; SD_ERR_CHECK for a study without runs; SD_ERR_RESOURCE
+ * when a file cannot be written, when gnuplot is missing, or when it fails (the first line that it
+ * printed is in the message); those of sd_results_read().
  */
 sd_status sd_figures_draw(const sd_results *results, const char *folder,
                           const char *const *formats);

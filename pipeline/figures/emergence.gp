@@ -18,7 +18,7 @@ do for [i=1:n] {
 first = span
 stats data using ($1 > 0 && $1 < first ? first = $1 : 0) nooutput
 stats data using 3 nooutput; low = STATS_min; high = STATS_max
-columns = int(6.2/(0.75 + 0.07*longest))
+columns = int(6.2/(0.95 + 0.085*longest))
 columns = columns < 1 ? 1 : columns > n ? n : columns
 rows = (n + columns - 1)/columns
 tall = 2.6 + 0.17*rows
