@@ -194,6 +194,10 @@ static void permuted_chances_know_how_few_channels_there_are(void)
     CHECK(sd_permuted_chance(D, axis, other, DRAWS, 2, &again) == SD_OK);
     CHECK(again != chance);
 
+    /* an order is any of all, those that keep a channel included */
+    CHECK(sd_permuted_chance(3, axis + 3, axis + 3, DRAWS, 1, &chance) == SD_OK);
+    CLOSE(chance, 1.0 / 3, 5 * sqrt(2.0 / 9 / DRAWS));
+
     for (int i = 0; i < D; i++) smooth[i] = 1; /* |sum of 20 signs| = 20: 2 in 2^20 */
     CHECK(sd_permuted_chance(D, smooth, smooth, DRAWS, 1, &chance) == SD_OK);
     CHECK(chance <= 3.0 / (1 + DRAWS));
