@@ -16,12 +16,12 @@
 
 /** What a unit is about. Strings are owned by the unit. */
 typedef struct {
-    char   *run, *path;        /* as the study writes them                                        */
-    char   *fingerprint;       /* "xxh3-128:..."                                                  */
-    char   *key;               /* hash of everything that determines the unit, hex                */
-    char   *family;            /* "llama"                                                         */
+    char   *run, *path;  /* as the study writes them                                        */
+    char   *fingerprint; /* "xxh3-128:..."                                                  */
+    char   *key;         /* hash of everything that determines the unit, hex                */
+    char   *family;      /* "llama"                                                         */
     int64_t step, vocabulary;
-    double  elapsed_s;         /* kept in the unit's /provenance                                  */
+    double  elapsed_s; /* kept in the unit's /provenance                                  */
 } sd_unit_info;
 
 /** All variables of one checkpoint. */
@@ -55,10 +55,10 @@ typedef struct sd_study_file sd_study_file;
 
 /** One run, as the merge writes it. */
 typedef struct {
-    const char    *name, *family, *parent; /* parent NULL when there is none        */
-    sd_shape       shape;
-    int64_t        vocabulary, n_steps;
-    const int64_t *step;                         /* n_steps, ascending                    */
+    const char        *name, *family, *parent; /* parent NULL when there is none        */
+    sd_shape           shape;
+    int64_t            vocabulary, n_steps;
+    const int64_t     *step;                      /* n_steps, ascending                    */
     const char *const *path, *const *fingerprint; /* n_steps each                          */
 } sd_run_info;
 
@@ -84,7 +84,8 @@ sd_status sd_study_create(const char *file, const char *title, const char *study
 sd_status sd_study_put_version(sd_study_file *file, const char *version);
 /** @brief Adds a run's group, scales and (empty) variables. */
 sd_status sd_study_add_run(sd_study_file *file, const sd_run_info *run);
-/** @brief Writes one variable of one step of the run added last; steps in order 0, 1, ... for each variable. */
+/** @brief Writes one variable of one step of the run added last; steps in order 0, 1, ... for each
+ * variable. */
 sd_status sd_study_put(sd_study_file *file, int64_t step_index, sd_variable_id id,
                        const void *value);
 /** @brief Finishes the run: checksums, after every variable of every step was put. */
@@ -94,7 +95,8 @@ sd_status sd_study_put_failures(sd_study_file *file, int64_t n, const sd_failure
 sd_status sd_study_put_signatures(sd_study_file *file, int64_t m, const char *const *name,
                                   const double *distance, const double *log10_chance);
 sd_status sd_study_put_provenance(sd_study_file *file, const sd_provenance *provenance);
-/** @brief Closes, syncs and renames. After it, or after a failure, only sd_study_destroy() is left. */
+/** @brief Closes, syncs and renames. After it, or after a failure, only sd_study_destroy() is left.
+ */
 sd_status sd_study_commit(sd_study_file *file);
 /** @brief Releases; removes the temporary file of a study that was not committed. */
 void sd_study_destroy(sd_study_file **file);
@@ -127,6 +129,6 @@ sd_status sd_results_read(const sd_results *results, int64_t run, sd_variable_id
  * Errors: SD_ERR_CHECK when there was a finding.
  */
 sd_status sd_results_check(const char *file, void (*report)(void *context, const char *line),
-                           void *context);
+                           void       *context);
 
 #endif
