@@ -2,9 +2,9 @@
  * @file checkpoint.h
  * @brief One checkpoint on disk: its tensors by name, their bytes, and its config.
  *
- * A format is one file in io/ that defines an sd_format; the build makes the table of all of them.
- * Nothing a file says is trusted: every size, offset and count is checked against the file's own
- * length before it is used. Weights are read with pread; files are never mapped.
+ * A format is one file in io/formats/ that defines an sd_format; the build makes the table of all
+ * of them. Nothing a file says is trusted: every size, offset and count is checked against the
+ * file's own length before it is used. Weights are read with pread; files are never mapped.
  */
 #ifndef SD_IO_CHECKPOINT_H
 #define SD_IO_CHECKPOINT_H
@@ -34,28 +34,37 @@ typedef struct sd_checkpoint sd_checkpoint;
  * @brief Opens a checkpoint: a folder with config.json and safetensors (single file, or shards
  * behind model.safetensors.index.json), or one .safetensors file with config.json beside it.
  *
- * @param[in]  path  as a person wrote it; borrowed until return
- * @param[out] out   yours, release with sd_checkpoint_close()
+ * A folder with both takes the single file, as transformers does. Of shards, the index decides
+ * which tensors there are and where; tensors that it does not name are not seen.
  *
- * Not collective. Reads headers only; keeps the files open.
- * Errors: SD_ERR_INPUT with one line: what, in which file (relative to `path`), how to mend.
+ * @param[in]  path  as a person wrote it; borrowed until return
+ * @param[out] out   yours, release with sd_checkpoint_close(); NULL on failure
+ *
+ * Not collective. Reads headers only; keeps the files open, one descriptor each.
+ * Cost: memory of about ten times the headers, which are some hundred bytes per tensor.
+ * Errors: SD_ERR_INPUT with one line: what, in which file (by its name within the checkpoint: the
+ * caller adds `path` in front), how to mend; SD_ERR_RESOURCE without memory or descriptors.
  */
 sd_status sd_checkpoint_open(const char *path, sd_checkpoint **out);
-void      sd_checkpoint_close(sd_checkpoint **checkpoint);
+
+/** @brief Closes the files and releases it; NULL is fine; sets NULL. */
+void sd_checkpoint_close(sd_checkpoint **checkpoint);
 
 /** @brief Number of tensors. */
 int64_t sd_checkpoint_count(const sd_checkpoint *checkpoint);
-/** @brief The i-th tensor, ordered by name (strcmp). */
+/** @brief The i-th tensor, 0 <= i < count, ordered by name (strcmp); owned by the checkpoint. */
 const sd_tensor_info *sd_checkpoint_tensor(const sd_checkpoint *checkpoint, int64_t i);
-/** @brief Index of a tensor by name, or -1. */
+/** @brief Index of a tensor by name, or -1. Cost: a binary search. */
 int64_t sd_checkpoint_find(const sd_checkpoint *checkpoint, const char *name);
-/** @brief The file a tensor is in, relative to the checkpoint ("model-00001-of-00002.safetensors"). */
+/** @brief The file a tensor is in, by its name within the checkpoint; owned by the checkpoint. */
 const char *sd_checkpoint_file_of(const sd_checkpoint *checkpoint, int64_t i);
 /** @brief Total bytes of all tensors. */
 int64_t sd_checkpoint_bytes(const sd_checkpoint *checkpoint);
 
 /**
  * @brief Reads bytes [offset, offset + count) of a tensor, as stored.
+ *
+ * Not collective. Several threads may read at once.
  * Errors: SD_ERR_INPUT for a short or failing read; SD_ERR_INTERNAL outside of the tensor.
  */
 sd_status sd_checkpoint_read(const sd_checkpoint *checkpoint, int64_t i, int64_t offset,

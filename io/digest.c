@@ -2,14 +2,15 @@
 
 #include <openssl/evp.h>
 #include <stdio.h>
+#include <string.h>
 #include <xxhash.h>
 
 #include "solvers/base/memory.h"
 
 struct sd_digest {
     sd_digest_kind kind;
-    EVP_MD_CTX    *sha;
     XXH3_state_t  *xxh;
+    EVP_MD_CTX    *sha;
 };
 
 sd_status sd_digest_create(sd_digest_kind kind, sd_digest **out)
@@ -17,16 +18,17 @@ sd_status sd_digest_create(sd_digest_kind kind, sd_digest **out)
     sd_status  st     = SD_OK;
     sd_digest *digest = NULL;
 
+    *out = NULL;
     SD_TRY(sd_alloc(1, sizeof *digest, &digest));
     digest->kind = kind;
-    if (kind == SD_DIGEST_SHA256) {
+    if (kind == SD_DIGEST_XXH128) {
+        digest->xxh = XXH3_createState();
+        SD_REQUIRE(digest->xxh != NULL && XXH3_128bits_reset(digest->xxh) == XXH_OK,
+                   SD_ERR_RESOURCE, "no memory for a hash");
+    } else {
         digest->sha = EVP_MD_CTX_new();
         SD_REQUIRE(digest->sha != NULL && EVP_DigestInit_ex(digest->sha, EVP_sha256(), NULL) == 1,
-                   SD_ERR_RESOURCE, "no SHA-256");
-    } else {
-        digest->xxh = XXH3_createState();
-        SD_REQUIRE(digest->xxh != NULL, SD_ERR_RESOURCE, "no memory for a hash");
-        XXH3_128bits_reset(digest->xxh);
+                   SD_ERR_RESOURCE, "no memory for a hash");
     }
     *out   = digest;
     digest = NULL;
@@ -39,43 +41,63 @@ done:
 sd_status sd_digest_add(sd_digest *digest, const void *bytes, int64_t count)
 {
     sd_status st = SD_OK;
-    if (digest->kind == SD_DIGEST_SHA256)
+
+    if (count == 0) return SD_OK; /* the libraries want a pointer even then */
+    SD_REQUIRE(count > 0, SD_ERR_INTERNAL, "a negative count of bytes to hash");
+    if (digest->kind == SD_DIGEST_XXH128)
+        SD_REQUIRE(XXH3_128bits_update(digest->xxh, bytes, (size_t)count) == XXH_OK,
+                   SD_ERR_INTERNAL, "XXH3-128 failed");
+    else
         SD_REQUIRE(EVP_DigestUpdate(digest->sha, bytes, (size_t)count) == 1, SD_ERR_INTERNAL,
                    "SHA-256 failed");
-    else
-        XXH3_128bits_update(digest->xxh, bytes, (size_t)count);
+
 done:
     return st;
 }
 
-sd_status sd_digest_hex(const sd_digest *digest, char *out)
+static void to_hex(const unsigned char *bytes, size_t count, char *out)
 {
-    sd_status     st = SD_OK;
-    unsigned char raw[EVP_MAX_MD_SIZE];
-    unsigned int  count = 0;
-    EVP_MD_CTX   *copy  = NULL;
+    for (size_t i = 0; i < count; i++) snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+}
 
-    if (digest->kind == SD_DIGEST_SHA256) {
-        copy = EVP_MD_CTX_new();
-        SD_REQUIRE(copy != NULL && EVP_MD_CTX_copy_ex(copy, digest->sha) == 1 &&
-                       EVP_DigestFinal_ex(copy, raw, &count) == 1,
-                   SD_ERR_RESOURCE, "SHA-256 failed");
-        for (unsigned int i = 0; i < count; i++) snprintf(out + 2 * i, 3, "%02x", raw[i]);
-    } else {
-        const XXH128_hash_t hash = XXH3_128bits_digest(digest->xxh);
-        snprintf(out, SD_XXH128_HEX, "%016llx%016llx", (unsigned long long)hash.high64,
-                 (unsigned long long)hash.low64);
-    }
+static void xxh_hex(const sd_digest *digest, char *out)
+{
+    XXH128_canonical_t canonical;
+
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(digest->xxh));
+    to_hex(canonical.digest, sizeof canonical.digest, out);
+}
+
+static sd_status sha_hex(const sd_digest *digest, char *out)
+{
+    sd_status     st   = SD_OK;
+    EVP_MD_CTX   *copy = EVP_MD_CTX_new(); /* finishing ends a context: the original goes on */
+    unsigned char bytes[EVP_MAX_MD_SIZE];
+    unsigned int  count = 0;
+
+    SD_REQUIRE(copy != NULL && EVP_MD_CTX_copy_ex(copy, digest->sha) == 1, SD_ERR_RESOURCE,
+               "no memory for a hash");
+    SD_REQUIRE(EVP_DigestFinal_ex(copy, bytes, &count) == 1 && 2 * count + 1 == SD_SHA256_HEX,
+               SD_ERR_INTERNAL, "SHA-256 failed");
+    to_hex(bytes, count, out);
+
 done:
     EVP_MD_CTX_free(copy);
     return st;
 }
 
+sd_status sd_digest_hex(const sd_digest *digest, char *out)
+{
+    if (digest->kind == SD_DIGEST_SHA256) return sha_hex(digest, out);
+    xxh_hex(digest, out);
+    return SD_OK;
+}
+
 void sd_digest_destroy(sd_digest **digest)
 {
-    if (digest == NULL || *digest == NULL) return;
-    EVP_MD_CTX_free((*digest)->sha);
+    if (*digest == NULL) return;
     XXH3_freeState((*digest)->xxh);
+    EVP_MD_CTX_free((*digest)->sha);
     sd_free(*digest);
     *digest = NULL;
 }

@@ -33,7 +33,7 @@ static void release_run(sd_study_file *study)
 
 /* ---- the file ---- */
 
-sd_status sd_study_create(const char *file, const char *title, const char *study,
+sd_status sd_study_file_create(const char *file, const char *title, const char *study,
                           sd_study_file **out)
 {
     sd_status      st   = SD_OK;
@@ -55,17 +55,17 @@ sd_status sd_study_create(const char *file, const char *title, const char *study
     made = NULL;
 
 done:
-    sd_study_destroy(&made);
+    sd_study_file_destroy(&made);
     return st;
 }
 
-sd_status sd_study_put_version(sd_study_file *file, const char *version)
+sd_status sd_study_file_put_version(sd_study_file *file, const char *version)
 {
     const sd_h5 h5 = writing(file);
     return sd_h5_put_text(&h5, file->id, "singdef_version", version);
 }
 
-sd_status sd_study_commit(sd_study_file *file)
+sd_status sd_study_file_commit(sd_study_file *file)
 {
     sd_status   st = SD_OK;
     const sd_h5 h5 = writing(file);
@@ -81,7 +81,7 @@ done:
     return st;
 }
 
-void sd_study_destroy(sd_study_file **file)
+void sd_study_file_destroy(sd_study_file **file)
 {
     if (file == NULL || *file == NULL) return;
     release_run(*file);
@@ -141,7 +141,7 @@ done:
     return st;
 }
 
-sd_status sd_study_add_run(sd_study_file *file, const sd_run_info *run)
+sd_status sd_study_file_add_run(sd_study_file *file, const sd_run_info *run)
 {
     sd_status   st = SD_OK;
     const sd_h5 h5 = writing(file);
@@ -165,7 +165,7 @@ done:
     return st;
 }
 
-sd_status sd_study_put(sd_study_file *file, int64_t step_index, sd_variable_id id,
+sd_status sd_study_file_put(sd_study_file *file, int64_t step_index, sd_variable_id id,
                        const void *value)
 {
     sd_status   st = SD_OK;
@@ -179,7 +179,7 @@ done:
     return st;
 }
 
-sd_status sd_study_end_run(sd_study_file *file)
+sd_status sd_study_file_end_run(sd_study_file *file)
 {
     sd_status   st = SD_OK;
     const sd_h5 h5 = writing(file);
@@ -235,7 +235,7 @@ done:
     return st;
 }
 
-sd_status sd_study_put_failures(sd_study_file *file, int64_t n, const sd_failure *failure)
+sd_status sd_study_file_put_failures(sd_study_file *file, int64_t n, const sd_failure *failure)
 {
     sd_status   st    = SD_OK;
     const sd_h5 h5    = writing(file);
@@ -253,7 +253,7 @@ done:
     return st;
 }
 
-sd_status sd_study_put_signatures(sd_study_file *file, int64_t m, const char *const *name,
+sd_status sd_study_file_put_signatures(sd_study_file *file, int64_t m, const char *const *name,
                                   const double *distance, const double *log10_chance)
 {
     sd_status   st    = SD_OK;
@@ -291,7 +291,7 @@ done:
     return st;
 }
 
-sd_status sd_study_put_provenance(sd_study_file *file, const sd_provenance *provenance)
+sd_status sd_study_file_put_provenance(sd_study_file *file, const sd_provenance *provenance)
 {
     sd_status   st    = SD_OK;
     const sd_h5 h5    = writing(file);

@@ -6,6 +6,7 @@
 #define SD_SOLVERS_BASE_DTYPE_H
 
 #include <stdint.h>
+#include <string.h>
 
 /** Storage formats; all little-endian, as in safetensors files. */
 typedef enum {
@@ -29,5 +30,39 @@ const char *sd_dtype_name(sd_dtype type);
  * @param[out] dst  n floats; must not overlap src
  */
 void sd_to_float(sd_dtype type, int64_t n, const void *src, float *dst);
+
+/** @brief The float whose bits are these. */
+static inline float sd_float_of_bits(uint32_t bits)
+{
+    float value;
+
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/** @brief Value of a bfloat16: the upper half of a float. Exact. */
+static inline float sd_bf16_value(uint16_t bits)
+{
+    return sd_float_of_bits((uint32_t)bits << 16);
+}
+
+/**
+ * @brief Value of an IEEE half. Exact; a NaN stays a NaN.
+ *
+ * Branch-free, so that loops of it vectorise. The half is moved into a float's fields and its
+ * exponent corrected by a multiplication with 2^112, which also turns subnormals into normal
+ * numbers; infinities and NaNs have their exponent filled up afterwards.
+ */
+static inline float sd_f16_value(uint16_t bits)
+{
+    const uint32_t sign      = (uint32_t)(bits & 0x8000u) << 16;
+    const uint32_t magnitude = (uint32_t)(bits & 0x7fffu) << 13;
+    const float    scaled    = sd_float_of_bits(magnitude) * 0x1p112f;
+    uint32_t       out;
+
+    memcpy(&out, &scaled, sizeof out);
+    out |= (bits & 0x7c00u) == 0x7c00u ? 0x7f800000u : 0;
+    return sd_float_of_bits(out | sign);
+}
 
 #endif

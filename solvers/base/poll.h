@@ -8,6 +8,8 @@
 #ifndef SD_SOLVERS_BASE_POLL_H
 #define SD_SOLVERS_BASE_POLL_H
 
+#include <stddef.h>
+
 #include "solvers/base/status.h"
 
 /** What to call, and with what; borrowed for the length of a call. */

@@ -35,16 +35,16 @@ static inline sd_status study_put_run(sd_study_file *file, const sd_run_info *ru
     sd_status st    = SD_OK;
     void     *value = NULL;
 
-    SD_TRY(sd_study_add_run(file, run));
+    SD_TRY(sd_study_file_add_run(file, run));
     for (int id = 0; id < SD_V_COUNT; id++)
         for (int64_t step = 0; step < run->n_steps; step++) {
             SD_TRY(sd_alloc(sd_variable_elements((sd_variable_id)id, &run->shape), 8, &value));
             study_fill((sd_variable_id)id, step, &run->shape, value);
-            SD_TRY(sd_study_put(file, step, (sd_variable_id)id, value));
+            SD_TRY(sd_study_file_put(file, step, (sd_variable_id)id, value));
             sd_free(value);
             value = NULL;
         }
-    SD_TRY(sd_study_end_run(file));
+    SD_TRY(sd_study_file_end_run(file));
 
 done:
     sd_free(value);
@@ -74,16 +74,16 @@ static inline sd_status study_make(const char *path, const char *host)
     const sd_provenance provenance = {
         "2020-01-01T00:00:00Z", host, "HDF5", "singdef run", 2, 1, timed, step3, seconds};
 
-    SD_TRY(sd_study_create(path, "A t\xC3\xACtle", "title: A\nruns: []\n", &file));
-    SD_TRY(sd_study_put_version(file, "0.1.0"));
+    SD_TRY(sd_study_file_create(path, "A t\xC3\xACtle", "title: A\nruns: []\n", &file));
+    SD_TRY(sd_study_file_put_version(file, "0.1.0"));
     for (int i = 0; i < 3; i++) SD_TRY(study_put_run(file, &runs[i]));
-    SD_TRY(sd_study_put_failures(file, 1, &failure));
-    SD_TRY(sd_study_put_signatures(file, 2, names, distance, chance));
-    SD_TRY(sd_study_put_provenance(file, &provenance));
-    SD_TRY(sd_study_commit(file));
+    SD_TRY(sd_study_file_put_failures(file, 1, &failure));
+    SD_TRY(sd_study_file_put_signatures(file, 2, names, distance, chance));
+    SD_TRY(sd_study_file_put_provenance(file, &provenance));
+    SD_TRY(sd_study_file_commit(file));
 
 done:
-    sd_study_destroy(&file);
+    sd_study_file_destroy(&file);
     return st;
 }
 

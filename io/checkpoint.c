@@ -1,0 +1,394 @@
+#include "io/checkpoint.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "io/file.h"
+#include "io/format.h"
+#include "io/json.h"
+#include "solvers/base/memory.h"
+
+enum {
+    MOST_INDEX  = 256 << 20, /* bytes of an index: about a hundred per tensor */
+    MOST_SHARDS = 4096       /* all are open at once */
+};
+
+/* One file of tensors. */
+typedef struct {
+    char          *shown; /* its name within the folder */
+    sd_tensor_file file;
+} part;
+
+/* Where a tensor is. */
+typedef struct {
+    const sd_tensor_info *info;
+    int64_t               part, local;
+} entry;
+
+struct sd_checkpoint {
+    const sd_format *format;
+    char            *folder; /* that holds the files; "" is the current one */
+    part            *parts;
+    int64_t          n_parts;
+    entry           *entries; /* ascending by name */
+    int64_t          count, bytes;
+    sd_config       *config;
+};
+
+/* ---- parts ---- */
+
+static sd_status open_part(sd_checkpoint *c, int64_t k, const char *name)
+{
+    sd_status st   = SD_OK;
+    char     *path = NULL;
+
+    SD_TRY(sd_copy_string(name, &c->parts[k].shown));
+    SD_TRY(sd_path_join(c->folder, name, &path));
+    SD_REQUIRE(sd_file_exists(path), SD_ERR_INPUT, "%s: is missing%s; copy it again", name,
+               c->n_parts > 1 ? ", and the index names it" : "");
+    SD_TRY(c->format->open(path, c->parts[k].shown, &c->parts[k].file));
+
+done:
+    sd_free(path);
+    return st;
+}
+
+static int64_t find_in_part(const part *p, const char *name)
+{
+    int64_t low = 0, high = p->file.count;
+
+    while (low < high) {
+        const int64_t middle = low + (high - low) / 2;
+        const int     order  = strcmp(p->file.tensor[middle].name, name);
+
+        if (order == 0) return middle;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return -1;
+}
+
+static sd_status open_single(sd_checkpoint *c, const char *name)
+{
+    sd_status st = SD_OK;
+
+    SD_TRY(sd_alloc(1, sizeof *c->parts, &c->parts));
+    c->n_parts = 1;
+    SD_TRY(open_part(c, 0, name));
+    c->count = c->parts[0].file.count;
+    SD_TRY(sd_alloc(c->count, sizeof *c->entries, &c->entries));
+    for (int64_t i = 0; i < c->count; i++)
+        c->entries[i] = (entry){.info = &c->parts[0].file.tensor[i], .local = i};
+
+done:
+    return st;
+}
+
+/* ---- shards ---- */
+
+/* One line of an index; strings are owned by the JSON. */
+typedef struct {
+    const char *tensor, *file;
+    int64_t     part;
+} line;
+
+static int by_file(const void *a, const void *b)
+{
+    return strcmp(((const line *)a)->file, ((const line *)b)->file);
+}
+
+static int by_tensor(const void *a, const void *b)
+{
+    return strcmp(((const line *)a)->tensor, ((const line *)b)->tensor);
+}
+
+/* A file's plain name: an index must not lead out of its folder. */
+static bool is_plain_name(const char *name)
+{
+    return name[0] != '\0' && strchr(name, '/') == NULL && strcmp(name, ".") != 0 &&
+           strcmp(name, "..") != 0;
+}
+
+static sd_status list_lines(const char *index, json_t *map, line *lines)
+{
+    sd_status     st = SD_OK;
+    const char   *name;
+    const json_t *value;
+    int64_t       i = 0;
+
+    json_object_foreach(map, name, value)
+    {
+        SD_REQUIRE(json_is_string(value) && is_plain_name(json_string_value(value)), SD_ERR_INPUT,
+                   "%s: tensor '%s' is in no plain file name", index, name);
+        lines[i++] = (line){.tensor = name, .file = json_string_value(value)};
+    }
+
+done:
+    return st;
+}
+
+/* Numbers the files that the lines name, and opens them. Leaves the lines ordered by file. */
+static sd_status open_shards(sd_checkpoint *c, const char *index, line *lines, int64_t count)
+{
+    sd_status st      = SD_OK;
+    int64_t   n_parts = 0;
+
+    qsort(lines, (size_t)count, sizeof *lines, by_file);
+    for (int64_t i = 0; i < count; i++) {
+        if (i > 0 && by_file(&lines[i - 1], &lines[i]) != 0) n_parts++;
+        lines[i].part = n_parts;
+    }
+    n_parts++;
+    SD_REQUIRE(n_parts <= MOST_SHARDS, SD_ERR_INPUT, "%s: names %" PRId64 " files, want at most %d",
+               index, n_parts, MOST_SHARDS);
+    SD_TRY(sd_alloc(n_parts, sizeof *c->parts, &c->parts));
+    c->n_parts = n_parts;
+    for (int64_t i = 0; i < count; i++)
+        if (i == 0 || lines[i].part != lines[i - 1].part)
+            SD_TRY(open_part(c, lines[i].part, lines[i].file));
+
+done:
+    return st;
+}
+
+/* Finds every tensor of the index in its shard: the index decides what the checkpoint holds. */
+static sd_status place_tensors(sd_checkpoint *c, const char *index, line *lines, int64_t count)
+{
+    sd_status st = SD_OK;
+
+    qsort(lines, (size_t)count, sizeof *lines, by_tensor);
+    SD_TRY(sd_alloc(count, sizeof *c->entries, &c->entries));
+    for (int64_t i = 0; i < count; i++) {
+        const part   *p     = &c->parts[lines[i].part];
+        const int64_t local = find_in_part(p, lines[i].tensor);
+
+        SD_REQUIRE(local >= 0, SD_ERR_INPUT,
+                   "%s: says that tensor '%s' is in %s, which has none of that name", index,
+                   lines[i].tensor, lines[i].file);
+        c->entries[i] =
+            (entry){.info = &p->file.tensor[local], .part = lines[i].part, .local = local};
+    }
+    c->count = count;
+
+done:
+    return st;
+}
+
+static sd_status open_sharded(sd_checkpoint *c, const char *index)
+{
+    sd_status st    = SD_OK;
+    char     *path  = NULL;
+    json_t   *root  = NULL, *map;
+    line     *lines = NULL;
+    int64_t   count;
+
+    SD_TRY(sd_path_join(c->folder, index, &path));
+    SD_TRY(sd_json_read(path, index, MOST_INDEX, &root));
+    map   = json_object_get(root, "weight_map");
+    count = (int64_t)json_object_size(map);
+    SD_REQUIRE(count > 0, SD_ERR_INPUT, "%s: has no 'weight_map' that names tensors", index);
+    SD_TRY(sd_alloc(count, sizeof *lines, &lines));
+    SD_TRY(list_lines(index, map, lines));
+    SD_TRY(open_shards(c, index, lines, count));
+    SD_TRY(place_tensors(c, index, lines, count));
+
+done:
+    sd_free(lines);
+    json_decref(root);
+    sd_free(path);
+    return st;
+}
+
+/* ---- what a path means ---- */
+
+static sd_status holds(const sd_checkpoint *c, const char *name, bool *out)
+{
+    sd_status st   = SD_OK;
+    char     *path = NULL;
+
+    *out = false;
+    if (name == NULL) return SD_OK;
+    SD_TRY(sd_path_join(c->folder, name, &path));
+    *out = sd_file_exists(path);
+
+done:
+    sd_free(path);
+    return st;
+}
+
+/* Takes the first format that is there; a single file goes before shards, as in transformers. */
+static sd_status open_folder(sd_checkpoint *c, const char *path)
+{
+    sd_status st = SD_OK;
+    bool      found;
+
+    SD_TRY(sd_copy_string(path, &c->folder));
+    for (const sd_format *const *it = sd_formats; *it != NULL; it++) {
+        c->format = *it;
+        SD_TRY(holds(c, c->format->single, &found));
+        if (found) return open_single(c, c->format->single);
+        SD_TRY(holds(c, c->format->index, &found));
+        if (found) return open_sharded(c, c->format->index);
+    }
+    SD_REQUIRE(
+        false, SD_ERR_INPUT,
+        "the folder has neither model.safetensors nor model.safetensors.index.json; name the "
+        "file itself if it has another name");
+
+done:
+    return st;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    const size_t length = strlen(text), want = strlen(end);
+
+    return length > want && strcmp(text + length - want, end) == 0;
+}
+
+static sd_status open_file(sd_checkpoint *c, const char *path)
+{
+    sd_status               st    = SD_OK;
+    const char             *slash = strrchr(path, '/');
+    const char             *name  = slash != NULL ? slash + 1 : path;
+    const sd_format *const *it    = sd_formats;
+
+    while (*it != NULL && !ends_with(name, (*it)->extension)) it++;
+    SD_REQUIRE(*it != NULL, SD_ERR_INPUT,
+               "%s: is no file of weights that is known here, want a folder or a .safetensors file",
+               name);
+    c->format = *it;
+    SD_TRY(sd_path_join("", slash == path ? "/." : path, &c->folder));
+    if (slash != path) c->folder[slash != NULL ? slash - path : 0] = '\0';
+    SD_TRY(open_single(c, name));
+
+done:
+    return st;
+}
+
+static sd_status open_weights(sd_checkpoint *c, const char *path)
+{
+    sd_status   st = SD_OK;
+    struct stat info;
+
+    SD_REQUIRE(stat(path, &info) == 0, SD_ERR_INPUT, "%s",
+               errno == ENOENT ? "no such file or folder" : strerror(errno));
+    SD_TRY(S_ISDIR(info.st_mode) ? open_folder(c, path) : open_file(c, path));
+    for (int64_t i = 0; i < c->count; i++) c->bytes += c->entries[i].info->bytes;
+
+done:
+    return st;
+}
+
+static sd_status read_config(sd_checkpoint *c)
+{
+    sd_status st   = SD_OK;
+    char     *path = NULL;
+
+    if (c->format->config != NULL) return c->format->config(&c->parts[0].file, &c->config);
+    SD_TRY(sd_path_join(c->folder, "config.json", &path));
+    SD_REQUIRE(sd_file_exists(path), SD_ERR_INPUT,
+               "config.json: is missing; it belongs beside the weights");
+    SD_TRY(sd_config_read(path, "config.json", &c->config));
+
+done:
+    sd_free(path);
+    return st;
+}
+
+sd_status sd_checkpoint_open(const char *path, sd_checkpoint **out)
+{
+    sd_status      st = SD_OK;
+    sd_checkpoint *c  = NULL;
+
+    *out = NULL;
+    SD_TRY(sd_alloc(1, sizeof *c, &c));
+    SD_TRY(open_weights(c, path));
+    SD_TRY(read_config(c));
+    *out = c;
+    c    = NULL;
+
+done:
+    sd_checkpoint_close(&c);
+    return st;
+}
+
+void sd_checkpoint_close(sd_checkpoint **checkpoint)
+{
+    sd_checkpoint *c = *checkpoint;
+
+    if (c == NULL) return;
+    for (int64_t k = 0; k < c->n_parts; k++) {
+        c->format->close(&c->parts[k].file);
+        sd_free(c->parts[k].shown);
+    }
+    sd_config_destroy(&c->config);
+    sd_free(c->entries);
+    sd_free(c->parts);
+    sd_free(c->folder);
+    sd_free(c);
+    *checkpoint = NULL;
+}
+
+/* ---- what is in it ---- */
+
+int64_t sd_checkpoint_count(const sd_checkpoint *checkpoint)
+{
+    return checkpoint->count;
+}
+
+const sd_tensor_info *sd_checkpoint_tensor(const sd_checkpoint *checkpoint, int64_t i)
+{
+    return checkpoint->entries[i].info;
+}
+
+static int name_against_entry(const void *name, const void *element)
+{
+    return strcmp(name, ((const entry *)element)->info->name);
+}
+
+int64_t sd_checkpoint_find(const sd_checkpoint *checkpoint, const char *name)
+{
+    const entry *found = bsearch(name, checkpoint->entries, (size_t)checkpoint->count,
+                                 sizeof *checkpoint->entries, name_against_entry);
+
+    return found != NULL ? found - checkpoint->entries : -1;
+}
+
+const char *sd_checkpoint_file_of(const sd_checkpoint *checkpoint, int64_t i)
+{
+    return checkpoint->parts[checkpoint->entries[i].part].shown;
+}
+
+int64_t sd_checkpoint_bytes(const sd_checkpoint *checkpoint)
+{
+    return checkpoint->bytes;
+}
+
+sd_status sd_checkpoint_read(const sd_checkpoint *checkpoint, int64_t i, int64_t offset,
+                             int64_t count, void *out)
+{
+    sd_status st = SD_OK;
+
+    SD_REQUIRE(i >= 0 && i < checkpoint->count, SD_ERR_INTERNAL, "tensor %" PRId64 " of %" PRId64,
+               i, checkpoint->count);
+
+    const entry *e = &checkpoint->entries[i];
+    SD_REQUIRE(offset >= 0 && count >= 0 && count <= e->info->bytes - offset, SD_ERR_INTERNAL,
+               "bytes %" PRId64 " + %" PRId64 " of tensor '%s'", offset, count, e->info->name);
+    SD_TRY(
+        checkpoint->format->read(&checkpoint->parts[e->part].file, e->local, offset, count, out));
+
+done:
+    return st;
+}
+
+const sd_config *sd_checkpoint_config(const sd_checkpoint *checkpoint)
+{
+    return checkpoint->config;
+}

@@ -1,0 +1,78 @@
+#include "io/json.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "io/file.h"
+#include "solvers/base/memory.h"
+
+sd_status sd_json_parse(const char *text, int64_t length, const char *shown, json_t **out)
+{
+    sd_status    st    = SD_OK;
+    json_error_t error = {0};
+
+    *out = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &error);
+    if (*out == NULL) {
+        const enum json_error_code code = json_error_code(&error);
+
+        /* Some of the parser's paths out of memory leave the error untouched. */
+        SD_REQUIRE(error.text[0] != '\0' && code != json_error_out_of_memory, SD_ERR_RESOURCE,
+                   "%s: no memory to parse it", shown);
+        SD_REQUIRE(false, SD_ERR_INPUT, "%s: line %d, column %d: not valid JSON: %s", shown,
+                   error.line, error.column, error.text);
+    }
+    SD_REQUIRE(json_is_object(*out), SD_ERR_INPUT, "%s: is a JSON array, want an object {...}",
+               shown);
+
+done:
+    if (st != SD_OK) {
+        json_decref(*out);
+        *out = NULL;
+    }
+    return st;
+}
+
+sd_status sd_json_read(const char *path, const char *shown, int64_t most, json_t **out)
+{
+    sd_status st   = SD_OK;
+    sd_file   file = {.fd = -1};
+    char     *text = NULL;
+
+    *out = NULL;
+    SD_TRY(sd_file_open(path, shown, &file));
+    SD_REQUIRE(file.bytes > 0, SD_ERR_INPUT, "%s: is empty; copy it again", shown);
+    SD_REQUIRE(file.bytes <= most, SD_ERR_INPUT,
+               "%s: is %" PRId64 " bytes long, want at most %" PRId64, shown, file.bytes, most);
+    SD_TRY(sd_alloc(file.bytes, 1, &text));
+    SD_TRY(sd_file_read_at(&file, shown, 0, file.bytes, text));
+    SD_TRY(sd_json_parse(text, file.bytes, shown, out));
+
+done:
+    sd_free(text);
+    sd_file_close(&file);
+    return st;
+}
+
+/* Appends what fits, and remembers by a full buffer that something did not. */
+static int append(const char *bytes, size_t count, void *context)
+{
+    char        *out  = context;
+    const size_t used = strlen(out), room = SD_JSON_SHOWN - 1 - used;
+
+    strncat(out, bytes, count < room ? count : room);
+    return 0;
+}
+
+void sd_json_show(const json_t *value, char out[SD_JSON_SHOWN])
+{
+    out[0] = '\0';
+    if (json_is_object(value))
+        strcpy(out, "an object");
+    else if (json_is_array(value))
+        strcpy(out, "an array");
+    else
+        json_dump_callback(value, append, out, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+    if (out[0] == '\0') strcpy(out, "a value"); /* the printer had no memory */
+    if (strlen(out) == SD_JSON_SHOWN - 1) strcpy(out + SD_JSON_SHOWN - 4, "...");
+}

@@ -1,0 +1,150 @@
+#include "pipeline/inspect.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "io/checkpoint.h"
+#include "io/fingerprint.h"
+#include "pipeline/model.h"
+#include "pipeline/models/family.h"
+#include "solvers/base/memory.h"
+
+static void list_families(void)
+{
+    for (const sd_family *const *it = sd_families; *it != NULL; it++) {
+        printf("%-12s", (*it)->name);
+        for (int i = 0; i < 4 && (*it)->architectures[i] != NULL; i++)
+            printf(" %s", (*it)->architectures[i]);
+        putchar('\n');
+    }
+}
+
+/* ---- the model ---- */
+
+static const char *rope_name(sd_rope_kind kind)
+{
+    switch (kind) {
+    case SD_ROPE_DEFAULT: return "default";
+    case SD_ROPE_LINEAR: return "linear";
+    case SD_ROPE_LLAMA3: return "llama3";
+    }
+    return "unknown";
+}
+
+static const char *act_name(sd_act act)
+{
+    static const char *const names[SD_ACT_COUNT] = {
+        [SD_ACT_SILU] = "SiLU", [SD_ACT_GELU] = "GELU",        [SD_ACT_GELU_TANH] = "GELU (tanh)",
+        [SD_ACT_RELU] = "ReLU", [SD_ACT_RELU_SQUARED] = "ReLU squared"};
+
+    return names[act];
+}
+
+static void print_model(const sd_family *family, const sd_model *m)
+{
+    printf("family       %s\n", family->name);
+    printf("layers       %" PRId64 "\n", m->n_layers);
+    printf("hidden size  %" PRId64 "\n", m->d);
+    printf("FFN          %" PRId64 " wide, gated, %s%s\n", m->f, act_name(m->act),
+           m->ffn_bias ? ", with biases" : "");
+    printf("attention    %" PRId64 " heads of %" PRId64 ", %" PRId64 " for keys and values%s\n",
+           m->n_heads, m->d_head, m->n_kv, m->attention_bias ? ", with biases" : "");
+    printf("wiring       %s\n", m->wiring == SD_WIRING_SEQUENTIAL ? "sequential" : "parallel");
+    printf("norms        RMS before each branch, eps %g\n", m->norm_eps);
+    printf("positions    rotary, %s, theta %g\n", rope_name(m->rope.kind), m->rope.theta);
+    printf("vocabulary   %" PRId64 "%s\n", m->vocab, m->tied ? ", output tied to the input" : "");
+}
+
+/* ---- the tensors ---- */
+
+typedef struct {
+    const char *format;
+    int64_t     tensors, elements, bytes;
+} format_row;
+
+enum { MAX_FORMATS = 32 };
+
+static int count_formats(const sd_checkpoint *checkpoint, format_row *row)
+{
+    int n = 0;
+
+    for (int64_t i = 0; i < sd_checkpoint_count(checkpoint); i++) {
+        const sd_tensor_info *t = sd_checkpoint_tensor(checkpoint, i);
+        int                   k = 0;
+
+        while (k < n && strcmp(row[k].format, t->format) != 0) k++;
+        if (k == MAX_FORMATS) continue; /* there are not that many formats */
+        if (k == n) row[n++] = (format_row){.format = t->format};
+        row[k].tensors++;
+        row[k].elements += t->elements;
+        row[k].bytes += t->bytes;
+    }
+    return n;
+}
+
+static void print_formats(const sd_checkpoint *checkpoint)
+{
+    format_row row[MAX_FORMATS];
+    const int  n = count_formats(checkpoint, row);
+
+    for (int k = 0; k < n; k++)
+        printf("%s%-12s %" PRId64 " tensors, %" PRId64 " numbers, %.2f MB\n", "tensors      ",
+               row[k].format, row[k].tensors, row[k].elements, (double)row[k].bytes / 1e6);
+}
+
+/* Reads every tensor: hashes, and findings of numbers that are not finite. */
+static sd_status read_tensors(const sd_checkpoint *checkpoint, int64_t *findings)
+{
+    sd_status     st = SD_OK;
+    const int64_t n  = sd_checkpoint_count(checkpoint);
+    char(*hex)[SD_XXH128_HEX] = NULL;
+    char fingerprint[SD_FINGERPRINT_LEN];
+
+    SD_TRY(sd_alloc(n, sizeof *hex, &hex));
+    for (int64_t i = 0; i < n; i++) {
+        st = sd_tensor_digest(checkpoint, i, true, NULL, hex[i]);
+        if (st == SD_ERR_INPUT) {
+            printf("finding      %s\n", sd_message());
+            sd_clear();
+            (*findings)++;
+            st = SD_OK;
+        }
+        SD_TRY(st);
+    }
+    if (*findings == 0) {
+        SD_TRY(sd_fingerprint(checkpoint, (const char(*)[SD_XXH128_HEX])hex, fingerprint));
+        printf("fingerprint  %s\n", fingerprint);
+    }
+
+done:
+    sd_free(hex);
+    return st;
+}
+
+sd_status sd_inspect(const sd_arguments *arguments)
+{
+    sd_status        st         = SD_OK;
+    sd_checkpoint   *checkpoint = NULL;
+    const sd_family *family;
+    sd_model         model;
+    int64_t          findings = 0;
+
+    if (arguments->families) {
+        list_families();
+        return SD_OK;
+    }
+    SD_TRY(sd_checkpoint_open(arguments->operand, &checkpoint));
+    printf("checkpoint   %s\n", arguments->operand);
+    SD_TRY(sd_model_open(checkpoint, &family, &model));
+    print_model(family, &model);
+    print_formats(checkpoint);
+    SD_TRY(read_tensors(checkpoint, &findings));
+    SD_REQUIRE(findings == 0, SD_ERR_INPUT,
+               "%s: %" PRId64 " findings; a run would leave this checkpoint out",
+               arguments->operand, findings);
+
+done:
+    sd_checkpoint_close(&checkpoint);
+    return st;
+}

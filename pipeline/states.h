@@ -1,0 +1,80 @@
+/**
+ * @file states.h
+ * @brief The states of all tokens, spread over a team: taken through the layers one after the other.
+ *
+ * Sequences are cut into fixed chunks that do not depend on the number of ranks; each rank holds the
+ * states of a run of chunks. Norms of every token in every state are known on every rank. Whole
+ * states are kept only of tokens that matter, and only on the team's leader: of initial tokens in
+ * every state, of others where their norm stands out (solvers/phases.h).
+ */
+#ifndef SD_PIPELINE_STATES_H
+#define SD_PIPELINE_STATES_H
+
+#include <mpi.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "io/text.h"
+#include "solvers/base/poll.h"
+#include "solvers/block.h"
+#include "solvers/forward/forward.h"
+
+/** States kept of one state index, on the leader: ascending tokens. */
+typedef struct {
+    int64_t  n;
+    int64_t *token;  /* n        */
+    float   *vector; /* n x d    */
+} sd_kept;
+
+typedef struct {
+    MPI_Comm       team; /* borrowed                                              */
+    int            rank, size;
+    const sd_poll *poll; /* borrowed                                              */
+    const sd_ids  *ids;  /* borrowed                                              */
+    int64_t        d, n_layers, n_tokens;
+    bool          *initial; /* n_tokens                                              */
+
+    int64_t  n_chunks;
+    int64_t *chunk;                   /* n_chunks + 1: first sequence of each                  */
+    int      first_chunk, last_chunk; /* this rank's: [first, last)                            */
+    int64_t  first_token, n_local;    /* this rank's tokens                                    */
+    int     *count, *offset;          /* tokens of each rank, for MPI                          */
+    float   *x, *mid;                 /* n_local x d: the state, and the one the FFN's norm sees */
+
+    double  *norm;     /* (n_layers + 1) x n_tokens                             */
+    double  *mid_norm; /* n_layers x n_tokens                                   */
+    sd_kept *kept;     /* n_layers + 1; filled on the leader                    */
+
+    int64_t     *relative; /* scratch: offsets of one chunk's sequences              */
+    int64_t      n_sample; /* tokens whose `mid` goes to the layer's owner          */
+    sd_forward  *forward;
+    MPI_Datatype row; /* d floats                                              */
+} sd_states;
+
+/**
+ * @brief Lays the sequences out over the team. Collective.
+ * @param[in] shape  a block of which only sizes are read
+ */
+sd_status sd_states_create(MPI_Comm team, const sd_poll *poll, const sd_ids *ids,
+                           const sd_block *shape, int64_t n_layers, sd_states **out);
+void      sd_states_destroy(sd_states **states);
+
+/**
+ * @brief Takes note of state `index` from `x`: norms, and the states that are kept. Collective.
+ * Errors: SD_ERR_INPUT when a state is not finite.
+ */
+sd_status sd_states_record(sd_states *states, int64_t index);
+
+/** @brief Takes the states through layer `layer` (from 0) and records state layer + 1. Collective. */
+sd_status sd_states_advance(sd_states *states, const sd_block *block, int64_t layer);
+
+/**
+ * @brief Sends `mid` of n_sample tokens, evenly spread over all, to one rank. Collective.
+ * @param[out] out  n_sample x d on `owner`; ignored elsewhere
+ */
+sd_status sd_states_sample(const sd_states *states, int owner, float *out);
+
+/** @brief The kept vector of a token in a state, or NULL. On the leader. */
+const float *sd_states_kept(const sd_states *states, int64_t index, int64_t token);
+
+#endif
