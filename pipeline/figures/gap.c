@@ -12,10 +12,10 @@ static const double threshold = 3;
 
 static sd_status write_data(const sd_results *results, FILE *data, FILE *caption, bool *drawn)
 {
-    sd_status          st = SD_OK;
-    const sd_run_info *info = sd_results_run_info(results, 0);
+    sd_status          st       = SD_OK;
+    const sd_run_info *info     = sd_results_run_info(results, 0);
     const int64_t      n_layers = info->shape.n_layers, n_cells = info->n_steps * n_layers;
-    double            *gap = NULL;
+    double            *gap     = NULL;
     int64_t            flagged = 0;
     SD_TRY(sd_results_read(results, 0, SD_V_ROLE_WEIGHT_GAP, &gap));
     *drawn = sd_figure_last_number(n_cells, gap, 1) >= 0;
