@@ -48,6 +48,16 @@ sd_status sd_h5_file_create(const sd_h5 *h5, const char *path, hid_t *out);
  */
 sd_status sd_h5_file_open(const sd_h5 *h5, hid_t *out, int64_t *bytes);
 
+/**
+ * @brief Checks the form of a file's global heaps by reading its bytes.
+ *
+ * They hold the datasets' lists of dimension scales and are the one part of the format without
+ * checksums. The library (seen in 1.10.8) reads past its memory when one is damaged, so nothing
+ * here reads from them, and a damage that would crash other readers is found by this. Cost: reads
+ * the file once.
+ */
+sd_status sd_h5_check_heaps(const sd_h5 *h5, int64_t file_bytes);
+
 /** @brief Closes a file with everything in it; the last chance for a full disk to say so. */
 sd_status sd_h5_file_close(const sd_h5 *h5, hid_t *file);
 

@@ -1,6 +1,7 @@
 #include "io/results.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,8 @@
 #include "io/study_reader.h"
 #include "io/variables.h"
 #include "solvers/base/memory.h"
+
+enum { MAX_USERS = 1 << 20 }; /* datasets over one scale */
 
 typedef struct {
     sd_h5   h5;
@@ -59,55 +62,100 @@ done:
     return st;
 }
 
-/* The list of scales must have the library's form before anything follows it. */
-static sd_status read_dimension_list(const sd_h5 *h5, hid_t dataset, int rank, hvl_t *out,
-                                     hid_t *type, hid_t *space)
-{
-    sd_status st     = SD_OK;
-    hid_t     list   = H5I_INVALID_HID;
-    hid_t     found  = H5I_INVALID_HID;
-    hsize_t   length = 0;
+/* One entry of a scale's REFERENCE_LIST: a dataset that uses it, and for which dimension. */
+typedef struct {
+    hobj_ref_t dataset;
+    int32_t    dimension;
+} scale_user;
 
-    SD_REQUIRE(H5Aexists(dataset, "DIMENSION_LIST") > 0, h5->code, "'%s': no dimension scales",
-               h5->file);
-    SD_TRY(SD_H5(h5, list = H5Aopen(dataset, "DIMENSION_LIST", H5P_DEFAULT)));
-    SD_TRY(SD_H5(h5, found = H5Aget_type(list)));
-    SD_TRY(SD_H5(h5, *type = H5Tvlen_create(H5T_STD_REF_OBJ)));
-    SD_TRY(SD_H5(h5, *space = H5Aget_space(list)));
-    SD_REQUIRE(H5Tequal(found, *type) > 0 && H5Sget_simple_extent_ndims(*space) == 1 &&
-                   H5Sget_simple_extent_dims(*space, &length, NULL) == 1 && length == (hsize_t)rank,
-               h5->code, "'%s': its list of dimension scales is damaged", h5->file);
-    SD_TRY(SD_H5(h5, H5Aread(list, *type, out)));
+static sd_status user_type(const sd_h5 *h5, hid_t *out)
+{
+    sd_status st = SD_OK;
+
+    SD_TRY(SD_H5(h5, *out = H5Tcreate(H5T_COMPOUND, sizeof(scale_user))));
+    SD_TRY(SD_H5(h5, H5Tinsert(*out, "dataset", offsetof(scale_user, dataset), H5T_STD_REF_OBJ)));
+    SD_TRY(SD_H5(h5, H5Tinsert(*out, "dimension", offsetof(scale_user, dimension), H5T_STD_I32LE)));
 
 done:
+    return st;
+}
+
+/* The users of a scale; `out` yours. The list lies in checksummed metadata, unlike the datasets'
+ * own DIMENSION_LIST, which cannot be read safely from a damaged file (see sd_h5_check_heaps). */
+static sd_status get_users(const sd_h5 *h5, hid_t scale, int64_t *n, scale_user **out)
+{
+    sd_status st    = SD_OK;
+    hid_t     list  = H5I_INVALID_HID;
+    hid_t     found = H5I_INVALID_HID;
+    hid_t     type  = H5I_INVALID_HID;
+    hid_t     space = H5I_INVALID_HID;
+
+    SD_REQUIRE(H5Aexists(scale, "REFERENCE_LIST") > 0, h5->code, "'%s': it is nobody's scale",
+               h5->file);
+    SD_TRY(SD_H5(h5, list = H5Aopen(scale, "REFERENCE_LIST", H5P_DEFAULT)));
+    SD_TRY(SD_H5(h5, found = H5Aget_type(list)));
+    SD_TRY(SD_H5(h5, space = H5Aget_space(list)));
+    SD_TRY(user_type(h5, &type));
+    *n = (int64_t)H5Sget_simple_extent_npoints(space);
+    SD_REQUIRE(H5Tequal(found, type) > 0 && *n >= 0 && *n <= MAX_USERS, h5->code,
+               "'%s': a scale's list of users is damaged", h5->file);
+    SD_TRY(sd_alloc(*n, sizeof **out, out));
+    SD_TRY(SD_H5(h5, H5Aread(list, type, *out)));
+
+done:
+    sd_h5_close(&type);
+    sd_h5_close(&space);
     sd_h5_close(&found);
     sd_h5_close(&list);
     return st;
 }
 
-/* Dimension i must have exactly the scale that lies at path[i] below `group`. */
+/* Dimension i of a dataset must have the scale that lies at `path` below `group`. */
+static sd_status check_attached(const sd_h5 *h5, hid_t group, hid_t dataset, int i,
+                                const char *path)
+{
+    sd_status   st    = SD_OK;
+    hid_t       scale = H5I_INVALID_HID;
+    scale_user *user  = NULL;
+    int64_t     n     = 0;
+    bool        found = false;
+    hobj_ref_t  self;
+
+    SD_TRY(SD_H5(h5, H5Rcreate(&self, dataset, ".", H5R_OBJECT, H5I_INVALID_HID)));
+    SD_TRY(sd_h5_any_dataset_open(h5, group, path, &scale));
+    SD_TRY(get_users(h5, scale, &n, &user));
+    for (int64_t u = 0; u < n; u++)
+        found =
+            found || (user[u].dimension == i && memcmp(&user[u].dataset, &self, sizeof self) == 0);
+    SD_REQUIRE(found, h5->code, "'%s': the scale of dimension %d is not %s", h5->file, i, path);
+
+done:
+    sd_free(user);
+    sd_h5_close(&scale);
+    return st;
+}
+
+/* Dimension i must have the scale that lies at path[i] below `group`. */
 static sd_status check_scales(const sd_h5 *h5, hid_t group, hid_t dataset, int rank,
                               const char *const *path)
 {
-    sd_status  st               = SD_OK;
-    hvl_t      list[SD_H5_RANK] = {{0, NULL}};
-    hid_t      type             = H5I_INVALID_HID;
-    hid_t      space            = H5I_INVALID_HID;
-    hobj_ref_t want;
+    sd_status st     = SD_OK;
+    hid_t     list   = H5I_INVALID_HID;
+    hid_t     space  = H5I_INVALID_HID;
+    hsize_t   length = 0;
 
-    SD_TRY(read_dimension_list(h5, dataset, rank, list, &type, &space));
-    for (int i = 0; i < rank; i++) {
-        SD_REQUIRE(H5Lexists(group, path[i], H5P_DEFAULT) > 0, h5->code, "'%s': %s is missing",
-                   h5->file, path[i]);
-        SD_TRY(SD_H5(h5, H5Rcreate(&want, group, path[i], H5R_OBJECT, H5I_INVALID_HID)));
-        SD_REQUIRE(list[i].len == 1 && memcmp(list[i].p, &want, sizeof want) == 0, h5->code,
-                   "'%s': the scale of dimension %d is not %s", h5->file, i, path[i]);
-    }
+    SD_REQUIRE(H5Aexists(dataset, "DIMENSION_LIST") > 0, h5->code, "'%s': no dimension scales",
+               h5->file);
+    SD_TRY(SD_H5(h5, list = H5Aopen(dataset, "DIMENSION_LIST", H5P_DEFAULT)));
+    SD_TRY(SD_H5(h5, space = H5Aget_space(list)));
+    SD_REQUIRE(H5Sget_simple_extent_ndims(space) == 1 &&
+                   H5Sget_simple_extent_dims(space, &length, NULL) == 1 && length == (hsize_t)rank,
+               h5->code, "'%s': its list of dimension scales is damaged", h5->file);
+    for (int i = 0; i < rank; i++) SD_TRY(check_attached(h5, group, dataset, i, path[i]));
 
 done:
-    if (space >= 0) H5Dvlen_reclaim(type, space, H5P_DEFAULT, list);
     sd_h5_close(&space);
-    sd_h5_close(&type);
+    sd_h5_close(&list);
     return st;
 }
 
@@ -434,6 +482,7 @@ sd_status sd_results_check(const char *file, void (*report)(void *context, const
     checker   check = {{file, SD_ERR_CHECK}, H5I_INVALID_HID, 0, 0, report, context, SD_OK};
 
     SD_TRY(sd_h5_file_open(&check.h5, &check.file, &check.bytes));
+    note(&check, "", sd_h5_check_heaps(&check.h5, check.bytes));
     note(&check, "", check_root(&check.h5, check.file));
     check_runs(&check);
     check_table(&check, SD_C_FAILURE, SD_C_FAILURE_MESSAGE);
