@@ -26,14 +26,14 @@ static sd_status write_data(const sd_results *results, FILE *data, FILE *caption
     sd_figure_map(data, info, gap, 1, 1);
     fprintf(caption,
             "Ratio of the two largest singular values of the linearised FFN, F, per layer and "
-            "checkpoint of run %s; framed where it exceeds %g. At step %lld: layers",
+            "checkpoint of run %s; framed where it exceeds %g; at step %lld in",
             info->name, threshold, (long long)info->step[info->n_steps - 1]);
     for (int64_t l = 0; l < n_layers; l++) {
         const double last = gap[n_cells - n_layers + l];
         if (!(last > threshold)) continue;
-        fprintf(caption, "%s %lld (%.1f)", flagged++ == 0 ? "" : ",", (long long)l + 1, last);
+        fprintf(caption, "%s layer %lld (%.1f)", flagged++ == 0 ? "" : ",", (long long)l + 1, last);
     }
-    fprintf(caption, "%s.\n", flagged == 0 ? " none" : "");
+    fprintf(caption, "%s.\n", flagged == 0 ? " no layer" : "");
 done:
     sd_free(gap);
     return st;

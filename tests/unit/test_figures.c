@@ -57,7 +57,8 @@ static double value_of(sd_variable_id id, int64_t step, int64_t i, int64_t from)
     case SD_V_DIRECTION_TO_FINAL: return phase ? 30.0 - 10 * (double)step : NAN;
     case SD_V_DIRECTION_TO_PREVIOUS: return step > from ? 10 : NAN;
     case SD_V_DIRECTION_TO_PARENT: return phase ? 1.5 : NAN;
-    case SD_V_DIRECTION_PER_STATE: return i % D == 0 ? 1 : i % D == 1 ? 3 - (double)step : 0;
+    case SD_V_DIRECTION_PER_STATE: /* turns with the steps, in state 2 only */
+        return i % D == 0 ? 1 : i % D == 1 && i / D == 2 ? 3 - (double)step : 0;
     case SD_V_ROLE_EXPLOSION: return phase && i == 1;
     case SD_V_ROLE_DECAY: return phase && i == 3;
     case SD_V_ROLE_WEIGHT_GAP: return 1.5 + (double)(i * step);
@@ -299,6 +300,8 @@ static void one_step_and_no_step_are_studies_too(void)
     CHECK(draw(1, 0, false, "one", all) == SD_OK);
     CHECK(is_picture("one", "norms", "pdf") && is_picture("one", "prediction", "png"));
     CHECK(is_picture("one", "decay", "svg") && !is_there("one", "stabilisation", "svg"));
+    const char *panels = text_of("one", "norms", "tsv", NULL);
+    CHECK(strstr(panels, "\n\n\n") == NULL); /* one checkpoint, one panel */
     CHECK(draw(1, 0, true, "one", svg) == SD_OK);
     CHECK(is_picture("one", "stabilisation", "svg")); /* the child has something to show */
     CHECK(draw(0, 0, false, "empty", all) == SD_OK);
@@ -343,7 +346,7 @@ static void gnuplot_missing_or_failing_is_told(void)
     CHECK(is_there("fail", "norms", "gp") && !is_there("fail", "norms", "svg"));
 
     set_gnuplot("#!/bin/sh\nprintf '\\n Warning: beware\\n   it is broken\\nmore\\n' >&2\n"
-                "echo half > .half.1.tmp\nexit 3\n");
+                "exit 3\n");
     CHECK(draw(1, 0, false, "fail", svg) == SD_ERR_RESOURCE);
     CHECK(strstr(sd_message(), "gnuplot failed at ") != NULL);
     CHECK(strstr(sd_message(), ".gp: it is broken") != NULL);
