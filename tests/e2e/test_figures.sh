@@ -79,6 +79,7 @@ mkdir empty
 said=$(PATH=$PWD/empty "$SINGDEF" figures out/study.h5 -o nothing 2>&1 >/dev/null)
 status=$?
 [ "$status" = 4 ] || fail "without gnuplot the exit status is $status, want 4"
+# shellcheck disable=SC2016  # the backquotes are the message's
 [ "$said" = 'singdef: gnuplot was not found: install it or set `figures: none`' ] ||
     fail "without gnuplot it says: $said"
 
