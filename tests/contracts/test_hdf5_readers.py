@@ -143,8 +143,9 @@ def contents(path):
                 if key == "DIMENSION_LIST":
                     continue
                 attribute = h5py.h5a.open(item.id, key.encode())
-                raw = np.zeros(attribute.shape, attribute.dtype)
-                attribute.read(raw, mtype=attribute.get_type())
+                kind = attribute.get_type()
+                raw = np.zeros(attribute.shape, f"V{kind.get_size()}")  # as stored, with padding
+                attribute.read(raw, mtype=kind)
                 found[f"{name}@{key}"] = raw.tobytes()
 
         file.visititems(visit)
