@@ -97,7 +97,7 @@ static sd_status move_phases(const sd_variable *v, int64_t outer, int64_t inner,
 {
     sd_status     st    = SD_OK;
     const int64_t bytes = inner * sd_type_size(v->type), row = SD_MAX_PHASES * bytes;
-    char         *old   = NULL;
+    char         *old = NULL;
 
     SD_TRY(sd_alloc(outer * row, 1, &old));
     memcpy(old, values, (size_t)(outer * row));

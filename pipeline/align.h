@@ -23,9 +23,9 @@ void      sd_phase_marks_release(sd_phase_marks *marks);
 /**
  * @brief Gives each phase of `marks` its number (from 0) in the numbering of `last`.
  *
- * Pairs are taken in falling order of (share of states in common) + |cos| of their directions; a pair
- * needs states in common. A phase without a partner takes a number that `last` does not use, or -1
- * when there is none left.
+ * Pairs are taken in falling order of (share of states in common) + |cos| of their directions; a
+ * pair needs states in common. A phase without a partner takes a number that `last` does not use,
+ * or -1 when there is none left.
  *
  * @param[out] slot  SD_MAX_PHASES; -1 also for entries that are no phase
  */

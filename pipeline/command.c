@@ -181,7 +181,7 @@ static sd_status parse_option(const command_row *row, int argc, char **argv, int
 
 static sd_status parse_operands(const command_row *row, int argc, char **argv, sd_arguments *out)
 {
-    sd_status st           = SD_OK;
+    sd_status st            = SD_OK;
     bool      only_operands = false;
 
     for (int i = 2; i < argc; i++) {
@@ -288,6 +288,7 @@ void sd_command_manual(FILE *to)
                     o->help);
         }
     }
-    fprintf(to, ".SH EXIT STATUS\n0 done, 1 a check failed, 2 wrong usage or study file, 3 an input "
-                "is at fault, 4 a resource failed, 5 a bug, 75 interrupted and resumable.\n");
+    fprintf(to,
+            ".SH EXIT STATUS\n0 done, 1 a check failed, 2 wrong usage or study file, 3 an input "
+            "is at fault, 4 a resource failed, 5 a bug, 75 interrupted and resumable.\n");
 }

@@ -1,6 +1,7 @@
 /**
  * @file command.h
- * @brief The command line: one table of commands and options feeds the parser, --help and the manual.
+ * @brief The command line: one table of commands and options feeds the parser, --help and the
+ * manual.
  *
  * Arguments are parsed before MPI starts.
  */

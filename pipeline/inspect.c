@@ -34,9 +34,11 @@ static const char *rope_name(sd_rope_kind kind)
 
 static const char *act_name(sd_act act)
 {
-    static const char *const names[SD_ACT_COUNT] = {
-        [SD_ACT_SILU] = "SiLU", [SD_ACT_GELU] = "GELU",        [SD_ACT_GELU_TANH] = "GELU (tanh)",
-        [SD_ACT_RELU] = "ReLU", [SD_ACT_RELU_SQUARED] = "ReLU squared"};
+    static const char *const names[SD_ACT_COUNT] = {[SD_ACT_SILU]         = "SiLU",
+                                                    [SD_ACT_GELU]         = "GELU",
+                                                    [SD_ACT_GELU_TANH]    = "GELU (tanh)",
+                                                    [SD_ACT_RELU]         = "ReLU",
+                                                    [SD_ACT_RELU_SQUARED] = "ReLU squared"};
 
     return names[act];
 }
@@ -96,8 +98,8 @@ static void print_formats(const sd_checkpoint *checkpoint)
 /* Reads every tensor: hashes, and findings of numbers that are not finite. */
 static sd_status read_tensors(const sd_checkpoint *checkpoint, int64_t *findings)
 {
-    sd_status     st = SD_OK;
-    const int64_t n  = sd_checkpoint_count(checkpoint);
+    sd_status     st          = SD_OK;
+    const int64_t n           = sd_checkpoint_count(checkpoint);
     char(*hex)[SD_XXH128_HEX] = NULL;
     char fingerprint[SD_FINGERPRINT_LEN];
 

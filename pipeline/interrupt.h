@@ -11,9 +11,9 @@
 #include "solvers/base/poll.h"
 
 /**
- * @brief Catches SIGUSR1 and SIGTERM from now on. The first of them asks the run to stop; if it has not
- * ended 4 seconds later, the process ends at once with status 75: units are written atomically, so
- * nothing is lost but the unit in progress.
+ * @brief Catches SIGUSR1 and SIGTERM from now on. The first of them asks the run to stop; if it has
+ * not ended 4 seconds later, the process ends at once with status 75: units are written atomically,
+ * so nothing is lost but the unit in progress.
  */
 void sd_interrupt_catch(void);
 

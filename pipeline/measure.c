@@ -17,7 +17,8 @@
 #include "solvers/base/memory.h"
 #include "solvers/sampled_fit.h"
 
-/* Part of every unit's key: raise it with a change that changes numbers, and old units are redone. */
+/* Part of every unit's key: raise it with a change that changes numbers, and old units are redone.
+ */
 static const char NUMERIC_VERSION[] = "1";
 
 /* Everything about the checkpoint in hand. */
@@ -28,13 +29,13 @@ typedef struct {
     const sd_family      *family;
     sd_model              model;
     sd_ids               *ids;
-    char                (*digest)[SD_XXH128_HEX]; /* per tensor; "" until it is hashed           */
-    char                  fingerprint[SD_FINGERPRINT_LEN];
-    char                  key[SD_SHA256_HEX];
-    sd_unit              *unit; /* complete on the leader; elsewhere the own layers */
-    sd_states            *states;
-    sd_phenomenon        *phenomenon;
-    sd_grid              *grid; /* when a stage wants it                       */
+    char (*digest)[SD_XXH128_HEX]; /* per tensor; "" until it is hashed           */
+    char           fingerprint[SD_FINGERPRINT_LEN];
+    char           key[SD_SHA256_HEX];
+    sd_unit       *unit; /* complete on the leader; elsewhere the own layers */
+    sd_states     *states;
+    sd_phenomenon *phenomenon;
+    sd_grid       *grid; /* when a stage wants it                       */
     /* The layer that this rank owns in the current round. */
     int64_t          layer; /* -1: none */
     sd_loaded_block *loaded;
@@ -78,9 +79,9 @@ static sd_status complete_digests(measurement *m)
     SD_TRY(first_fault(m, bad, st));
     MPI_Allreduce(MPI_IN_PLACE, m->digest, (int)(n * SD_XXH128_HEX), MPI_UNSIGNED_CHAR, MPI_MAX,
                   team_of(m));
-    SD_TRY(sd_agree(team_of(m),
-                    sd_fingerprint(m->checkpoint, (const char(*)[SD_XXH128_HEX])m->digest,
-                                   m->fingerprint)));
+    SD_TRY(
+        sd_agree(team_of(m), sd_fingerprint(m->checkpoint, (const char(*)[SD_XXH128_HEX])m->digest,
+                                            m->fingerprint)));
 
 done:
     return st;
@@ -150,8 +151,7 @@ static sd_status open_checkpoint(measurement *m)
 
     st = sd_checkpoint_open(m->job->checkpoint->file, &m->checkpoint);
     if (st == SD_OK) st = sd_model_open(m->checkpoint, &m->family, &m->model);
-    if (st == SD_OK)
-        st = sd_alloc(sd_checkpoint_count(m->checkpoint), SD_XXH128_HEX, &m->digest);
+    if (st == SD_OK) st = sd_alloc(sd_checkpoint_count(m->checkpoint), SD_XXH128_HEX, &m->digest);
     if (st == SD_OK && sd_checkpoint_count(m->checkpoint) > INT_MAX / SD_XXH128_HEX)
         st = sd_fail(SD_ERR_INPUT, __FILE__, __LINE__, "%" PRId64 " tensors are too many",
                      sd_checkpoint_count(m->checkpoint));
@@ -203,7 +203,8 @@ static sd_status share_layer(measurement *m, int64_t layer, sd_loaded_block **ou
     *out = NULL;
     st   = sd_block_types_of(m->checkpoint, m->family, &m->model, layer, &types);
     if (st == SD_OK && m->rank == owner)
-        st = sd_block_load(m->checkpoint, m->family, &m->model, layer, m->job->poll, m->digest, out);
+        st =
+            sd_block_load(m->checkpoint, m->family, &m->model, layer, m->job->poll, m->digest, out);
     if (st == SD_OK && m->rank != owner) st = sd_loaded_block_create(&m->model, &types, out);
     SD_TRY(sd_agree(team_of(m), st));
     broadcast_bytes(team_of(m), owner, (*out)->bytes, (*out)->size);
@@ -341,8 +342,8 @@ static sd_status embed(measurement *m)
     sd_states     *s  = m->states;
     const int32_t *id = m->ids->id + s->first_token;
 
-    SD_TRY(sd_agree(team_of(m), sd_embedding_rows(m->checkpoint, m->family, &m->model, s->n_local,
-                                                  id, s->x)));
+    SD_TRY(sd_agree(team_of(m),
+                    sd_embedding_rows(m->checkpoint, m->family, &m->model, s->n_local, id, s->x)));
     SD_TRY(sd_states_record(s, 0));
 
 done:
@@ -402,8 +403,7 @@ static sd_status pack_phase(const measurement *m, int64_t layer, int k, before_s
     for (int64_t i = 0; i < n; i++) {
         const float *state = sd_states_kept(m->states, layer, token[i]);
 
-        if (state != NULL)
-            memcpy(b->rows[k] + b->n[k]++ * d, state, (size_t)d * sizeof *state);
+        if (state != NULL) memcpy(b->rows[k] + b->n[k]++ * d, state, (size_t)d * sizeof *state);
     }
 
 done:
@@ -422,8 +422,7 @@ static void receive_before(const measurement *m, before_states *b)
 {
     MPI_Recv(b->n, SD_MAX_PHASES, MPI_INT, 0, TAG_BEFORE, team_of(m), MPI_STATUS_IGNORE);
     for (int k = 0; k < SD_MAX_PHASES; k++)
-        MPI_Recv(b->rows[k], b->n[k], m->states->row, 0, TAG_BEFORE, team_of(m),
-                 MPI_STATUS_IGNORE);
+        MPI_Recv(b->rows[k], b->n[k], m->states->row, 0, TAG_BEFORE, team_of(m), MPI_STATUS_IGNORE);
 }
 
 /* Room for the largest number of states that the leader can send. */
@@ -531,8 +530,7 @@ static void collect_layers(measurement *m)
             if (owner == 0) continue;
             if (m->rank == owner) MPI_Send(at, (int)bytes, MPI_BYTE, 0, TAG_LAYER, team_of(m));
             if (m->rank == 0)
-                MPI_Recv(at, (int)bytes, MPI_BYTE, owner, TAG_LAYER, team_of(m),
-                         MPI_STATUS_IGNORE);
+                MPI_Recv(at, (int)bytes, MPI_BYTE, owner, TAG_LAYER, team_of(m), MPI_STATUS_IGNORE);
         }
     }
 }
@@ -565,8 +563,8 @@ static void destroy(measurement *m)
 
 sd_status sd_measure(const sd_measure_job *job, sd_token_cache *cache, sd_measure_outcome *outcome)
 {
-    sd_status    st    = SD_OK;
-    measurement  m     = {.job = job, .layer = -1};
+    sd_status    st = SD_OK;
+    measurement  m  = {.job = job, .layer = -1};
     bool         current;
     const double begin = MPI_Wtime();
 
@@ -582,8 +580,7 @@ sd_status sd_measure(const sd_measure_job *job, sd_token_cache *cache, sd_measur
     SD_TRY(first_reading(&m));
     SD_TRY(second_reading(&m));
     collect_layers(&m);
-    SD_TRY(sd_agree(job->team,
-                    m.rank == 0 ? write_unit(&m, MPI_Wtime() - begin) : SD_OK));
+    SD_TRY(sd_agree(job->team, m.rank == 0 ? write_unit(&m, MPI_Wtime() - begin) : SD_OK));
 
 done:
     destroy(&m);

@@ -24,7 +24,8 @@ typedef struct {
 
 typedef enum { SD_MEASURED, SD_KEPT } sd_measure_outcome;
 
-/** Text, once encoded, is kept from one checkpoint to the next as long as the tokeniser is the same. */
+/** Text, once encoded, is kept from one checkpoint to the next as long as the tokeniser is the
+ * same. */
 typedef struct sd_token_cache sd_token_cache;
 
 sd_status sd_token_cache_create(sd_token_cache **out);
@@ -34,10 +35,10 @@ void      sd_token_cache_destroy(sd_token_cache **cache);
  * @brief Measures a checkpoint and writes its unit, unless a unit that was made from the same
  * checkpoint by the same settings is there.
  *
- * Collective on job->team; the same status on every rank. The weights are read twice at most: layers
- * are read by their owners (layer l by rank l mod size) and sent to the others, so a rank holds two
- * layers at a time.
- * Errors: SD_ERR_INPUT for a checkpoint, tokeniser or text at fault; SD_INTERRUPTED; SD_ERR_RESOURCE.
+ * Collective on job->team; the same status on every rank. The weights are read twice at most:
+ * layers are read by their owners (layer l by rank l mod size) and sent to the others, so a rank
+ * holds two layers at a time. Errors: SD_ERR_INPUT for a checkpoint, tokeniser or text at fault;
+ * SD_INTERRUPTED; SD_ERR_RESOURCE.
  */
 sd_status sd_measure(const sd_measure_job *job, sd_token_cache *cache, sd_measure_outcome *outcome);
 

@@ -110,7 +110,7 @@ done:
 static sd_status look_at_run(merge *m, merged_run *run, sd_outcome *outcome)
 {
     sd_status st = SD_OK;
-    int64_t   n  = run->run->n_checkpoints, kept = 0;
+    int64_t   n = run->run->n_checkpoints, kept = 0;
 
     SD_TRY(sd_alloc(n, sizeof *run->step, &run->step));
     run->n = n; /* for the cleanup */
@@ -170,12 +170,12 @@ static double angle_or_nan(int64_t d, const double *a, const double *b)
 
 static sd_status put_derived(merge *m, const merged_run *run, int64_t s)
 {
-    sd_status     st       = SD_OK;
-    const int64_t d        = run->shape.d;
-    const double *vector   = run->step[s].vector;
-    const double *previous = s > 0 ? run->step[s - 1].vector : NULL;
-    const bool    there    = isfinite(vector[0]);
-    const int32_t channel  = there ? (int32_t)sd_top_channel(d, vector) : -1;
+    sd_status     st            = SD_OK;
+    const int64_t d             = run->shape.d;
+    const double *vector        = run->step[s].vector;
+    const double *previous      = s > 0 ? run->step[s - 1].vector : NULL;
+    const bool    there         = isfinite(vector[0]);
+    const int32_t channel       = there ? (int32_t)sd_top_channel(d, vector) : -1;
     const double  participation = there ? sd_participation(d, vector) : NAN;
     const double  to_final      = angle_or_nan(d, vector, run->step[run->n - 1].vector);
     const double  to_previous   = angle_or_nan(d, vector, previous);

@@ -6,8 +6,8 @@
 #define SD_PIPELINE_NEAREST_H
 
 /**
- * @brief The word of a NULL-terminated list with the smallest edit distance to `word`; NULL when all
- * are farther than half of its length.
+ * @brief The word of a NULL-terminated list with the smallest edit distance to `word`; NULL when
+ * all are farther than half of its length.
  */
 const char *sd_nearest(const char *word, const char *const *known);
 

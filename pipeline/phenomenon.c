@@ -79,7 +79,8 @@ static void token_direction(const sd_states *s, const sd_phase *phase, int64_t t
     sd_direction_finish(s->d, out);
 }
 
-/* Direction over the phase's initial, or other, tokens, and their spread. NaN when there are none. */
+/* Direction over the phase's initial, or other, tokens, and their spread. NaN when there are none.
+ */
 static sd_status direction_over(const sd_states *s, const sd_phase *phase, bool initial,
                                 double *direction, double *spread)
 {
@@ -105,9 +106,9 @@ static sd_status fill_directions(const sd_states *s, sd_phenomenon *p, sd_unit *
     double    unused;
 
     for (int k = 0; k < p->phases->n_phases; k++) {
-        const sd_phase *phase = &p->phases->phase[k];
-        double         *e     = p->direction + k * s->d;
-        double         *other = sd_unit_f64(unit, SD_V_PHASE_DIRECTION_OTHER) + k * s->d;
+        const sd_phase *phase  = &p->phases->phase[k];
+        double         *e      = p->direction + k * s->d;
+        double         *other  = sd_unit_f64(unit, SD_V_PHASE_DIRECTION_OTHER) + k * s->d;
         double         *spread = sd_unit_f64(unit, SD_V_PHASE_SPREAD) + k;
 
         if (phase->tokens[0] > 0) {
@@ -202,7 +203,7 @@ static void measure_layer(const sd_states *s, double eps, const int64_t *token, 
                           int64_t layer, double *ratio, double *scale)
 {
     const double *before = s->norm + layer * s->n_tokens, *after = before + s->n_tokens;
-    const double *mid = s->mid_norm + layer * s->n_tokens;
+    const double *mid    = s->mid_norm + layer * s->n_tokens;
     double        sum[3] = {0, 0, 0};
 
     for (int64_t i = 0; i < n; i++) {
@@ -232,8 +233,8 @@ static sd_status fill_truth(const sd_states *s, double eps, sd_phenomenon *p, sd
             for (int b = 0; b < 2; b++)
                 sd_unit_f64(unit, SD_V_DECAY_SCALE)[2 * at + b] = p->scale[2 * at + b];
             if (s->rank == 0)
-                sd_unit_f64(unit, SD_V_DECAY_TRUE_CHANGE)
-                [at] = true_change(s, p->direction + k * s->d, token, n, l);
+                sd_unit_f64(unit, SD_V_DECAY_TRUE_CHANGE)[at] =
+                    true_change(s, p->direction + k * s->d, token, n, l);
         }
         sd_free(token);
         token = NULL;

@@ -1,7 +1,7 @@
 /**
  * @file phenomenon.h
- * @brief What the first reading of a checkpoint shows: phases, their directions, and the plain truth
- * about each layer on real tokens.
+ * @brief What the first reading of a checkpoint shows: phases, their directions, and the plain
+ * truth about each layer on real tokens.
  */
 #ifndef SD_PIPELINE_PHENOMENON_H
 #define SD_PIPELINE_PHENOMENON_H

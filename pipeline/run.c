@@ -41,10 +41,10 @@ typedef struct {
     sd_lock            *lock;
     int64_t             n_tasks;
     task               *task;
-    sd_outcome         *outcome; /* complete on rank 0 after gathering; elsewhere what was seen here */
-    sd_schedule        *schedule;
-    sd_poll             poll;
-    sd_progress_view    progress;
+    sd_outcome      *outcome; /* complete on rank 0 after gathering; elsewhere what was seen here */
+    sd_schedule     *schedule;
+    sd_poll          poll;
+    sd_progress_view progress;
 } run_state;
 
 /* ---- the study, the same on every rank ---- */
@@ -110,9 +110,9 @@ static sd_status choose_folder(run_state *r)
 {
     sd_status   st    = SD_OK;
     const char *study = r->arguments->operand, *slash = strrchr(study, '/');
-    const char *name  = slash != NULL ? slash + 1 : study;
-    const char *dot   = strrchr(name, '.');
-    const int   stem  = (int)(dot != NULL && dot != name ? (size_t)(dot - name) : strlen(name));
+    const char *name = slash != NULL ? slash + 1 : study;
+    const char *dot  = strrchr(name, '.');
+    const int   stem = (int)(dot != NULL && dot != name ? (size_t)(dot - name) : strlen(name));
 
     if (r->arguments->output != NULL) return sd_copy_string(r->arguments->output, &r->folder);
     SD_TRY(sd_alloc(stem + 16, 1, &r->folder));
@@ -234,8 +234,8 @@ static sd_status measure_task(run_state *r, int64_t t, sd_token_cache *cache)
     MPI_Comm_rank(sd_schedule_team(r->schedule), &rank);
     SD_TRY(sd_agree(sd_schedule_team(r->schedule),
                     sd_unit_path(r->folder, run->name, checkpoint->step, &file)));
-    const sd_measure_job job = {r->study, run, checkpoint, sd_schedule_team(r->schedule), &r->poll,
-                                file};
+    const sd_measure_job job = {r->study, run, checkpoint, sd_schedule_team(r->schedule),
+                                &r->poll, file};
     st                       = sd_measure(&job, cache, &outcome);
     const bool failed        = st == SD_ERR_INPUT;
     if (failed) SD_TRY(take_failure(r, t, checkpoint));
@@ -243,11 +243,10 @@ static sd_status measure_task(run_state *r, int64_t t, sd_token_cache *cache)
     st = SD_OK;
     if (rank != 0) goto done;
     r->outcome[t].complete = !failed;
-    sd_progress_show(&r->progress, sd_schedule_count_done(r->schedule), run->name,
-                     checkpoint->step,
-                     failed                 ? "failed"
+    sd_progress_show(&r->progress, sd_schedule_count_done(r->schedule), run->name, checkpoint->step,
+                     failed               ? "failed"
                      : outcome == SD_KEPT ? "kept"
-                                            : "measured",
+                                          : "measured",
                      MPI_Wtime() - begin);
 
 done:
@@ -301,7 +300,7 @@ done:
 
 static sd_status gather_failures(run_state *r)
 {
-    sd_status       st = SD_OK;
+    sd_status       st   = SD_OK;
     failure_record *mine = NULL, *all = NULL;
     int             n = 0, *count = NULL, *offset = NULL, total = 0;
     MPI_Datatype    record;
@@ -428,8 +427,8 @@ static void release(run_state *r)
 
 sd_status sd_run(MPI_Comm world, const sd_arguments *arguments, const char *command_line)
 {
-    sd_status st = SD_OK;
-    run_state r  = {.world = world, .arguments = arguments, .command_line = command_line};
+    sd_status st       = SD_OK;
+    run_state r        = {.world = world, .arguments = arguments, .command_line = command_line};
     int64_t   n_failed = 0;
 
     MPI_Comm_rank(world, &r.rank);

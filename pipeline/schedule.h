@@ -2,9 +2,9 @@
  * @file schedule.h
  * @brief Shares tasks out over teams of ranks: each team takes the next one from a shared counter.
  *
- * The counter lives on rank 0 of the world and is advanced by one-sided fetch-and-add, so slow tasks
- * do not hold up fast teams. Over TCP such an operation is served only when rank 0 enters MPI: it
- * calls sd_interrupt_poll() while it computes (tests/contracts/test_counter_tcp.sh).
+ * The counter lives on rank 0 of the world and is advanced by one-sided fetch-and-add, so slow
+ * tasks do not hold up fast teams. Over TCP such an operation is served only when rank 0 enters
+ * MPI: it calls sd_interrupt_poll() while it computes (tests/contracts/test_counter_tcp.sh).
  */
 #ifndef SD_PIPELINE_SCHEDULE_H
 #define SD_PIPELINE_SCHEDULE_H
@@ -22,8 +22,7 @@ typedef struct sd_schedule sd_schedule;
  *                       than tasks
  * Collective on `world` (borrowed).
  */
-sd_status sd_schedule_create(MPI_Comm world, int64_t team_size, int64_t n_tasks,
-                             sd_schedule **out);
+sd_status sd_schedule_create(MPI_Comm world, int64_t team_size, int64_t n_tasks, sd_schedule **out);
 /** @brief Collective on the world. */
 void sd_schedule_destroy(sd_schedule **schedule);
 
@@ -36,7 +35,8 @@ int64_t sd_schedule_next(sd_schedule *schedule);
 /** @brief Hands out no further task to anybody. Called by any rank. */
 void sd_schedule_stop(sd_schedule *schedule);
 
-/** @brief Counts a task as ended and returns how many are, with this one. Called by a team's leader. */
+/** @brief Counts a task as ended and returns how many are, with this one. Called by a team's
+ * leader. */
 int64_t sd_schedule_count_done(sd_schedule *schedule);
 
 #endif

@@ -169,13 +169,13 @@ void sd_states_destroy(sd_states **states)
  * Rows of `from` (this rank's tokens) that belong to the listed tokens (ascending, the same list on
  * every rank) go to `root`, in the list's order: ranks hold ascending runs of tokens.
  */
-static sd_status gather_rows(const sd_states *s, const float *from, int64_t n,
-                             const int64_t *token, int root, float *out)
+static sd_status gather_rows(const sd_states *s, const float *from, int64_t n, const int64_t *token,
+                             int root, float *out)
 {
-    sd_status st     = SD_OK;
-    int      *count  = NULL, *offset = NULL;
+    sd_status st    = SD_OK;
+    int      *count = NULL, *offset = NULL;
     float    *packed = NULL;
-    int64_t   first  = 0, mine = 0;
+    int64_t   first = 0, mine = 0;
 
     st = sd_alloc(s->size, sizeof *count, &count);
     if (st == SD_OK) st = sd_alloc(s->size, sizeof *offset, &offset);

@@ -1,9 +1,10 @@
 /**
  * @file states.h
- * @brief The states of all tokens, spread over a team: taken through the layers one after the other.
+ * @brief The states of all tokens, spread over a team: taken through the layers one after the
+ * other.
  *
- * Sequences are cut into fixed chunks that do not depend on the number of ranks; each rank holds the
- * states of a run of chunks. Norms of every token in every state are known on every rank. Whole
+ * Sequences are cut into fixed chunks that do not depend on the number of ranks; each rank holds
+ * the states of a run of chunks. Norms of every token in every state are known on every rank. Whole
  * states are kept only of tokens that matter, and only on the team's leader: of initial tokens in
  * every state, of others where their norm stands out (solvers/phases.h).
  */
@@ -65,7 +66,8 @@ void      sd_states_destroy(sd_states **states);
  */
 sd_status sd_states_record(sd_states *states, int64_t index);
 
-/** @brief Takes the states through layer `layer` (from 0) and records state layer + 1. Collective. */
+/** @brief Takes the states through layer `layer` (from 0) and records state layer + 1. Collective.
+ */
 sd_status sd_states_advance(sd_states *states, const sd_block *block, int64_t layer);
 
 /**

@@ -43,8 +43,8 @@ static sd_status fail_at(const sd_study *study, const sd_yaml *node, const char 
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    return sd_fail(SD_ERR_USAGE, __FILE__, __LINE__, "%s:%" PRId64 ": %s", study->shown,
-                   node->line, text);
+    return sd_fail(SD_ERR_USAGE, __FILE__, __LINE__, "%s:%" PRId64 ": %s", study->shown, node->line,
+                   text);
 }
 
 static const char *shown_value(const sd_yaml *node)
@@ -173,15 +173,15 @@ done:
 
 /* ---- the maps ---- */
 
-static const char *const FALSE_ONLY[]  = {"!", NULL};
-static const char *const ESTIMATORS[]  = {"stein", "sampled", "!tokens", NULL};
-static const char *const INPUTS[]      = {"paper", "scaled", NULL};
-static const char *const VALUES[]      = {"leading", "all", NULL};
-static const char *const SOLVERS[]     = {"auto", "lapack", "scalapack", "slepc", NULL};
-static const char *const EIGENPAIRS[]  = {"auto", "iterative", "full", NULL};
-static const char *const NONE_ONLY[]   = {"none", "!all", NULL};
-static const char *const MATRICES[]    = {"layer", "attention", "ffn", NULL};
-static const char *const FORMATS[]     = {"pdf", "svg", "png", NULL};
+static const char *const FALSE_ONLY[] = {"!", NULL};
+static const char *const ESTIMATORS[] = {"stein", "sampled", "!tokens", NULL};
+static const char *const INPUTS[]     = {"paper", "scaled", NULL};
+static const char *const VALUES[]     = {"leading", "all", NULL};
+static const char *const SOLVERS[]    = {"auto", "lapack", "scalapack", "slepc", NULL};
+static const char *const EIGENPAIRS[] = {"auto", "iterative", "full", NULL};
+static const char *const NONE_ONLY[]  = {"none", "!all", NULL};
+static const char *const MATRICES[]   = {"layer", "attention", "ffn", NULL};
+static const char *const FORMATS[]    = {"pdf", "svg", "png", NULL};
 
 #define FIELD(type, field) offsetof(type, field)
 
@@ -362,13 +362,12 @@ static sd_status check_name(const sd_study *study, const sd_yaml *node, const ch
 
 static sd_status read_stepped_path(sd_study *study, const sd_yaml *node, void *target)
 {
-    static const row     rows[] = {{"step", KIND_INT, FIELD(sd_study_checkpoint, step), 0,
-                                    INT64_MAX, NULL, NULL},
-                                   {"path", KIND_STRING, FIELD(sd_study_checkpoint, path), 0, 0,
-                                    NULL, NULL},
-                                   {0}};
-    sd_study_checkpoint *out    = target;
-    sd_status            st     = SD_OK;
+    static const row rows[] = {
+        {"step", KIND_INT, FIELD(sd_study_checkpoint, step), 0, INT64_MAX, NULL, NULL},
+        {"path", KIND_STRING, FIELD(sd_study_checkpoint, path), 0, 0, NULL, NULL},
+        {0}};
+    sd_study_checkpoint *out = target;
+    sd_status            st  = SD_OK;
 
     out->step = -1;
     if (node->kind == SD_YAML_MAP)
@@ -415,8 +414,7 @@ static sd_status read_run(sd_study *study, const sd_yaml *node, sd_study_run *ru
     SD_TRY(read_map(study, node, "runs", rows, run));
     if (run->name == NULL) SD_TRY(FAIL(study, node, "a run has no 'name'"));
     SD_TRY(check_name(study, node, run->name));
-    if (run->n_patterns == 0)
-        SD_TRY(FAIL(study, node, "run '%s' has no 'checkpoints'", run->name));
+    if (run->n_patterns == 0) SD_TRY(FAIL(study, node, "run '%s' has no 'checkpoints'", run->name));
     if (run->parent_step >= 0 && run->parent == NULL)
         SD_TRY(FAIL(study, node, "run '%s' has a 'parent_step' and no 'parent'", run->name));
 
@@ -437,8 +435,8 @@ static sd_status read_runs(sd_study *study, const sd_yaml *node, void *target)
     for (int64_t i = 0; i < node->count; i++)
         SD_TRY(read_run(study, &node->child[i], &study->run[i]));
     for (int64_t i = 0; i < node->count; i++) {
-        const sd_study_run *run    = &study->run[i];
-        const int64_t       parent = run->parent != NULL ? sd_study_find(study, run->parent) : i + 1;
+        const sd_study_run *run = &study->run[i];
+        const int64_t parent    = run->parent != NULL ? sd_study_find(study, run->parent) : i + 1;
 
         if (sd_study_find(study, run->name) != i)
             SD_TRY(FAIL(study, &node->child[i], "there are two runs '%s'", run->name));

@@ -58,7 +58,7 @@ typedef struct {
         int64_t   count;
         sd_solver solver;
     } spectrum;
-    bool            subspace;   /* false: a later stage                */
+    bool            subspace; /* false: a later stage                */
     sd_eigen_choice eigenpairs;
     int64_t         team_size;  /* 0: auto                                 */
     const char     *figures[4]; /* "pdf", "svg", "png"; NULL-terminated    */
@@ -83,7 +83,8 @@ void      sd_study_destroy(sd_study **study);
  * zero-terminated strings: run number, step, path. Reads folders; one rank calls it for all.
  *
  * @param[out] list  yours, release with sd_free()
- * Errors: SD_ERR_USAGE for an empty glob, a missing or repeated step, a parent that has no such step.
+ * Errors: SD_ERR_USAGE for an empty glob, a missing or repeated step, a parent that has no such
+ * step.
  */
 sd_status sd_study_list(const sd_study *study, char **list, int64_t *bytes);
 
@@ -99,7 +100,8 @@ int64_t sd_study_find(const sd_study *study, const char *name);
 /** @brief Everything in the study that decides a unit's numbers, as text for its key. Yours. */
 sd_status sd_study_settings(const sd_study *study, char **out);
 
-/** @brief Step in a file name: step_1000, step1000, stage1-step-40000, checkpoint-500; -1 for none. */
+/** @brief Step in a file name: step_1000, step1000, stage1-step-40000, checkpoint-500; -1 for none.
+ */
 int64_t sd_step_of_name(const char *path);
 
 #endif

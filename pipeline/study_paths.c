@@ -150,18 +150,17 @@ static sd_status add_pattern(const sd_study *study, const sd_study_run *run,
     glob_t       found   = {0};
     const size_t skip    = strlen(pattern->file) - strlen(pattern->path);
 
-    /* A path with a step of its own, or without wildcards, is taken as it stands: what is wrong with
-     * it is found when it is opened, and fails that checkpoint alone. */
+    /* A path with a step of its own, or without wildcards, is taken as it stands: what is wrong
+     * with it is found when it is opened, and fails that checkpoint alone. */
     if (pattern->step >= 0 || strpbrk(pattern->path, "*?[") == NULL) {
-        const int64_t step =
-            pattern->step >= 0 ? pattern->step : sd_step_of_name(pattern->path);
+        const int64_t step = pattern->step >= 0 ? pattern->step : sd_step_of_name(pattern->path);
         SD_TRY(add(list, step, pattern->path));
         goto done;
     }
     SD_TRY(escaped_pattern(study, pattern->path, &escaped));
     SD_REQUIRE(glob(escaped, 0, NULL, &found) == 0, SD_ERR_USAGE,
-               "%s:%" PRId64 ": no file or folder matches '%s' of run '%s'", study->shown, run->line,
-               pattern->path, run->name);
+               "%s:%" PRId64 ": no file or folder matches '%s' of run '%s'", study->shown,
+               run->line, pattern->path, run->name);
     for (size_t i = 0; i < found.gl_pathc; i++)
         SD_TRY(add(list, sd_step_of_name(found.gl_pathv[i] + skip), found.gl_pathv[i] + skip));
 
@@ -191,8 +190,7 @@ done:
 }
 
 /* The step that fine-tunes of this run say they started from must be one of its own. */
-static sd_status check_children(const sd_study *study, const sd_study_run *run,
-                                const entries *list)
+static sd_status check_children(const sd_study *study, const sd_study_run *run, const entries *list)
 {
     sd_status st = SD_OK;
 

@@ -4,9 +4,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "pipeline/token_cache.h"
 #include "io/digest.h"
 #include "io/tokenizer/tokenizer.h"
+#include "pipeline/token_cache.h"
 #include "solvers/base/agree.h"
 #include "solvers/base/memory.h"
 
@@ -141,8 +141,8 @@ static sd_status on_leader(sd_token_cache *cache, const sd_measure_job *job, int
         SD_TRY(from_ids(study, front, out));
     } else {
         SD_TRY(encode(cache, job));
-        SD_TRY(sd_ids_cut(cache->stream, cache->n, study->measure.sequences,
-                          study->measure.length, front, out));
+        SD_TRY(sd_ids_cut(cache->stream, cache->n, study->measure.sequences, study->measure.length,
+                          front, out));
     }
 
 done:

@@ -18,7 +18,6 @@
  * @param[out] out  yours, release with sd_ids_destroy(); the same on every rank
  * Collective on job->team. Errors: SD_ERR_INPUT for the text or the tokeniser.
  */
-sd_status sd_token_ids(sd_token_cache *cache, const sd_measure_job *job, int64_t bos,
-                       sd_ids **out);
+sd_status sd_token_ids(sd_token_cache *cache, const sd_measure_job *job, int64_t bos, sd_ids **out);
 
 #endif

@@ -20,8 +20,8 @@ static const decay_variables SUM    = {SD_V_DECAY_SUM_EIGENVALUE, SD_V_DECAY_SUM
                                        SD_V_DECAY_SUM_EIGEN_RESIDUAL, SD_V_DECAY_SUM_RAYLEIGH,
                                        SD_V_DECAY_SUM_METHOD};
 static const decay_variables SCALED = {SD_V_DECAY_SCALED_EIGENVALUE, SD_V_DECAY_SCALED_ANGLE,
-                                       SD_V_DECAY_SCALED_EIGEN_RESIDUAL,
-                                       SD_V_DECAY_SCALED_RAYLEIGH, SD_V_DECAY_SCALED_METHOD};
+                                       SD_V_DECAY_SCALED_EIGEN_RESIDUAL, SD_V_DECAY_SCALED_RAYLEIGH,
+                                       SD_V_DECAY_SCALED_METHOD};
 
 static const double *direction_of(const sd_layer_view *view, int k)
 {

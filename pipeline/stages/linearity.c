@@ -1,6 +1,8 @@
 /*
- * How linear the FFN really is: the share of the variance of f(x) = FFN(norm(x)) that its linear fit
- * F explains, about the means, on Gaussian inputs and on the states of real tokens.
+ * How linear the FFN really is: the share of the variance of f(x) = FFN(norm(x)) that its linear
+ * fit F explains, about the means, on the states of real tokens, and on the Gaussian population
+ * that the fit was made for. The paper fits the rows to N(0, I) and applies gamma2 afterwards, so
+ * for its input the population is what the FFN sees without gamma2; real states come with it.
  */
 #include <math.h>
 
@@ -10,8 +12,9 @@
 #include "solvers/forward/forward.h"
 
 enum {
-    GAUSSIAN_SAMPLES = 1024, /* the standard error of R^2 is then below 0.03 for every model tried */
-    STREAM           = 0x52320000, /* of the random numbers, apart from the layers of a sampled fit */
+    GAUSSIAN_SAMPLES =
+        1024,            /* the standard error of R^2 is then below 0.03 for every model tried */
+    STREAM = 0x52320000, /* of the random numbers, apart from the layers of a sampled fit */
 };
 
 /* The norm without its gamma: what F, which carries diag(gamma2), is applied to. */
@@ -51,21 +54,25 @@ static double explained(int64_t n, int64_t d, const float *y, const double *fit)
     return total > 0 ? 1 - left / total : NAN;
 }
 
-static sd_status r_squared(const sd_layer_view *view, int64_t n, const float *x, double *out)
+/* R^2 of F on n states; `taken_out`: a gamma2 that F carries and f does not, or NULL. */
+static sd_status r_squared(const sd_block *block, const sd_layer_op *op, const float *taken_out,
+                           int64_t n, const float *x, double *out)
 {
     sd_status     st      = SD_OK;
-    const int64_t d       = view->block->d;
+    const int64_t d       = block->d;
     sd_forward   *forward = NULL;
     float        *y       = NULL;
     double       *in = NULL, *fit = NULL;
 
-    SD_TRY(sd_forward_create(view->block, n, 1, &forward));
+    SD_TRY(sd_forward_create(block, n, 1, &forward));
     SD_TRY(sd_alloc(n * d, sizeof *y, &y));
     SD_TRY(sd_alloc(n * d, sizeof *in, &in));
     SD_TRY(sd_alloc(n * d, sizeof *fit, &fit));
-    SD_TRY(sd_forward_ffn(forward, view->block, n, x, y));
-    normalise_rows(n, d, view->block->norm2.eps, x, in);
-    SD_TRY(sd_layer_op_apply_block(view->op, sd_map_ffn(), n, in, fit));
+    SD_TRY(sd_forward_ffn(forward, block, n, x, y));
+    normalise_rows(n, d, block->norm2.eps, x, in);
+    for (int64_t i = 0; taken_out != NULL && i < n * d; i++)
+        if (taken_out[i % d] != 0) in[i] /= taken_out[i % d];
+    SD_TRY(sd_layer_op_apply_block(op, sd_map_ffn(), n, in, fit));
     *out = explained(n, d, y, fit);
 
 done:
@@ -96,18 +103,47 @@ done:
     return st;
 }
 
+/*
+ * On Gaussian directions, for the fit's own population. With the paper's input the rows see x
+ * itself: gamma2 is 1 in f, and taken back out of F, which carries it. Channels with gamma2 = 0 are
+ * seen by neither.
+ */
+static sd_status on_gaussian(const sd_layer_view *view, double *out)
+{
+    sd_status     st    = SD_OK;
+    const int64_t d     = view->block->d;
+    const float  *gamma = view->block->norm2.gamma;
+    sd_block      block = *view->block;
+    float        *x = NULL, *ones = NULL;
+
+    SD_TRY(gaussian_rows(view, &x));
+    if (view->study->linear.scaled_input) {
+        SD_TRY(r_squared(&block, view->op, NULL, GAUSSIAN_SAMPLES, x, out));
+        goto done;
+    }
+    SD_TRY(sd_alloc(d, sizeof *ones, &ones));
+    for (int64_t i = 0; i < d; i++) {
+        ones[i] = 1;
+        for (int64_t t = 0; gamma[i] == 0 && t < GAUSSIAN_SAMPLES; t++) x[t * d + i] = 0;
+    }
+    block.norm2.gamma = ones;
+    SD_TRY(r_squared(&block, view->op, gamma, GAUSSIAN_SAMPLES, x, out));
+
+done:
+    sd_free(ones);
+    sd_free(x);
+    return st;
+}
+
 static sd_status first(const sd_layer_view *view)
 {
     sd_status st = SD_OK;
     double   *r2 = sd_unit_f64(view->unit, SD_V_LINEAR_R2) + 2 * view->index;
-    float    *x  = NULL;
 
-    SD_TRY(gaussian_rows(view, &x));
-    SD_TRY(r_squared(view, GAUSSIAN_SAMPLES, x, &r2[0]));
-    SD_TRY(r_squared(view, view->n_sample, view->sample, &r2[1]));
+    SD_TRY(on_gaussian(view, &r2[0]));
+    SD_TRY(r_squared(view->block, view->op, NULL, view->n_sample, view->sample, &r2[1]));
 
 done:
-    sd_free(x);
     return st;
 }
 

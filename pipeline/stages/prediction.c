@@ -1,6 +1,6 @@
 /*
- * The paper's linear prediction: leading singular triplets of L, I + A and F, the spectral gap of F,
- * and the angle of u(L) to the empirical directions, beside that of a trivial guess.
+ * The paper's linear prediction: leading singular triplets of L, I + A and F, the spectral gap of
+ * F, and the angle of u(L) to the empirical directions, beside that of a trivial guess.
  */
 #include <math.h>
 
@@ -52,8 +52,7 @@ static bool by_lapack(const sd_study *study, int64_t d)
     return d <= SMALL || (study->spectrum.all_values && study->spectrum.solver == SD_SOLVER_AUTO);
 }
 
-static sd_status solve(const sd_layer_view *view, sd_layer_map map, uint64_t key,
-                       sd_triplets *out)
+static sd_status solve(const sd_layer_view *view, sd_layer_map map, uint64_t key, sd_triplets *out)
 {
     sd_status          st     = SD_OK;
     const int64_t      d      = view->block->d;
@@ -202,8 +201,8 @@ static sd_status second(const sd_layer_view *view)
 
         sd_unit_f64(view->unit, SD_V_LINEAR_ANGLE)[at]      = sd_acute_angle(d, u, e);
         sd_unit_f64(view->unit, SD_V_LINEAR_ANGLE_AXIS)[at] = sd_axis_angle(d, e, channel);
-        sd_unit_f64(view->unit, SD_V_LINEAR_ANGLE_DEFLATED)
-        [at] = sd_deflated_angle(d, u, e, sd_top_channel(d, e));
+        sd_unit_f64(view->unit, SD_V_LINEAR_ANGLE_DEFLATED)[at] =
+            sd_deflated_angle(d, u, e, sd_top_channel(d, e));
     }
 
 done:

@@ -42,8 +42,9 @@ typedef struct {
     const char *name;
     /* First reading, on the layer's owner. */
     sd_status (*first)(const sd_layer_view *view);
-    /* First reading, on every rank of the team with the same view but for `sample`: for work that is
-     * spread over the team's grid. `unit` entries are kept from the layer's owner. Collective. */
+    /* First reading, on every rank of the team with the same view but for `sample`: for work that
+     * is spread over the team's grid. `unit` entries are kept from the layer's owner. Collective.
+     */
     sd_status (*together)(const sd_layer_view *view, sd_grid *grid);
     /* Whether `together` is wanted for this study; NULL: never. */
     bool (*wants_together)(const sd_study *study);
