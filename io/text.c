@@ -282,7 +282,7 @@ sd_status sd_ids_cut(const int32_t *id, int64_t n, int64_t sequences, int64_t le
                "the text is too short: %" PRId64 " tokens give %" PRId64 " sequences of %" PRId64
                ", want %" PRId64,
                n, windows, length, sequences);
-    SD_REQUIRE(sequences <= INT64_MAX / length, SD_ERR_RESOURCE,
+    SD_REQUIRE(sequences < INT64_MAX / length, SD_ERR_RESOURCE,
                "%" PRId64 " sequences of %" PRId64 " tokens are too many", sequences, length);
     SD_TRY(ids_create(sequences, sequences * length, &ids));
     for (int64_t s = 0; s < sequences; s++) {

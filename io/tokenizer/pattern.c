@@ -47,8 +47,8 @@ static sd_status compile(sd_pattern *p, const char *source, int64_t length, uint
     SD_REQUIRE(context != NULL, SD_ERR_RESOURCE, "%s: no memory to compile it", p->name);
     pcre2_set_newline(context, PCRE2_NEWLINE_LF);
     pcre2_set_parens_nest_limit(context, 100);
-    p->code = pcre2_compile((PCRE2_SPTR)source, (PCRE2_SIZE)length,
-                            PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C | options, &error, &at, context);
+    p->code = pcre2_compile((PCRE2_SPTR)source, (PCRE2_SIZE)length, PCRE2_UTF | options, &error,
+                            &at, context);
     if (p->code == NULL) pcre2_get_error_message(error, why, sizeof why);
     SD_REQUIRE(p->code != NULL, SD_ERR_INPUT, "%s does not compile: %s", p->name, (char *)why);
 
@@ -95,7 +95,8 @@ sd_status sd_pattern_create(const char *where, const char *source, int64_t lengt
         SD_TRY(compile(p, source, length, PCRE2_LITERAL));
     } else {
         SD_TRY(sd_oniguruma_translate(where, source, length, &pcre2));
-        SD_TRY(compile(p, pcre2.at, pcre2.count, PCRE2_UCP | PCRE2_MULTILINE));
+        SD_TRY(compile(p, pcre2.at, pcre2.count,
+                       PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C));
     }
     SD_TRY(prepare(p));
     *out = p;

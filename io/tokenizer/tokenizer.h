@@ -35,7 +35,7 @@ typedef struct sd_tokenizer sd_tokenizer;
  * @param[in]  path  the file, or a folder that holds tokenizer.json
  * @param[out] out   yours, release with sd_tokenizer_destroy(); NULL on failure
  *
- * Cost: for 150 000 tokens and 280 000 merges about half a second, most of it JSON.
+ * Cost: 0.4 s for 150 000 tokens and 156 000 merges on one core.
  * Errors: SD_ERR_INPUT (missing, damaged, unsupported: what, where, how to mend); SD_ERR_RESOURCE.
  */
 sd_status sd_tokenizer_read(const char *path, sd_tokenizer **out);
@@ -54,7 +54,7 @@ int64_t sd_tokenizer_size(const sd_tokenizer *tokenizer);
  * @param[out] ids        yours, release with sd_free(); NULL on failure
  * @param[out] count      number of ids; 0 for an empty text
  *
- * Cost: about a second for 10 MB; O(n log n) for a single word of n bytes.
+ * Cost: 0.1 to 0.2 s per MB of mixed text on one core; O(n log n) for a single word of n bytes.
  * Errors: SD_ERR_INPUT when the text is not UTF-8, or a pattern of the file exceeds the limits of
  * matching on it; SD_ERR_RESOURCE.
  */

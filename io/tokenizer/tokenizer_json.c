@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "io/tokenizer/tokenizer_parts.h"
+#include "io/tokenizer/young_characters.h"
 #include "solvers/base/memory.h"
 
 enum { QUOTE_LEN = 64 };
@@ -11,7 +12,8 @@ enum { QUOTE_LEN = 64 };
 typedef struct {
     const char   *path;
     sd_tokenizer *tokenizer;
-    uint8_t      *taken; /* one bit per id below SD_TOKENIZER_IDS_MAX */
+    uint8_t      *taken; /* one bit per id, in taken_bytes bytes */
+    int64_t       taken_bytes;
     char          quoted[QUOTE_LEN];
 } reader;
 
@@ -79,13 +81,13 @@ done:
 static sd_status take_id(reader *r, int32_t id, const char *token)
 {
     sd_status     st  = SD_OK;
-    uint8_t      *at  = &r->taken[id / 8];
     const uint8_t bit = (uint8_t)(1u << id % 8);
 
-    SD_REQUIRE((*at & bit) == 0, SD_ERR_INPUT,
+    SD_TRY(sd_list_reserve(&r->taken, r->taken_bytes, id / 8 + 1, 1, &r->taken_bytes));
+    SD_REQUIRE((r->taken[id / 8] & bit) == 0, SD_ERR_INPUT,
                "%s: token '%s' has id %" PRId32 ", which another token has too", r->path,
                sd_quote(token, (int64_t)strlen(token), r->quoted, QUOTE_LEN), id);
-    *at |= bit;
+    r->taken[id / 8] |= bit;
     if (id > r->tokenizer->largest_id) r->tokenizer->largest_id = id;
 
 done:
@@ -378,7 +380,7 @@ static sd_status read_digits(reader *r, const json_t *object)
     bool      is_individual = false;
 
     SD_TRY(read_bool(r, object, "Digits", "individual_digits", NULL, &is_individual));
-    SD_TRY(add_step(r, "\\p{N}",
+    SD_TRY(add_step(r, sd_digits_pattern,
                     (sd_pretokenize_step){.behaviour = is_individual ? SD_SPLIT_ISOLATED
                                                                      : SD_SPLIT_CONTIGUOUS}));
 
@@ -398,6 +400,19 @@ static sd_status read_behaviour(reader *r, const json_t *object, sd_split_behavi
     SD_REQUIRE(i < 5, SD_ERR_INPUT, "%s: behavior '%s' of %s is not supported", r->path,
                quote(r, name), type_of(object));
     *out = (sd_split_behaviour)i;
+
+done:
+    return st;
+}
+
+static sd_status read_punctuation(reader *r, const json_t *object)
+{
+    sd_status           st   = SD_OK;
+    sd_pretokenize_step step = {.behaviour = SD_SPLIT_ISOLATED};
+
+    if (json_object_get(object, "behavior") != NULL)
+        SD_TRY(read_behaviour(r, object, &step.behaviour));
+    SD_TRY(add_step(r, sd_punctuation_pattern, step));
 
 done:
     return st;
@@ -434,6 +449,7 @@ static sd_status read_pretokenizer(reader *r, const json_t *object)
     if (strcmp(type, "ByteLevel") == 0) return read_byte_level(r, object);
     if (strcmp(type, "Split") == 0) return read_split(r, object);
     if (strcmp(type, "Digits") == 0) return read_digits(r, object);
+    if (strcmp(type, "Punctuation") == 0) return read_punctuation(r, object);
     SD_REQUIRE(strcmp(type, "Sequence") == 0, SD_ERR_INPUT,
                "%s: pre-tokenizer type '%s' is not supported", r->path,
                quote(r, json_object_get(object, "type")));
@@ -499,7 +515,6 @@ sd_status sd_tokenizer_parse(const char *json, int64_t length, sd_tokenizer *tok
     tokenizer->largest_id = -1;
     SD_REQUIRE(root != NULL, SD_ERR_INPUT, "%s:%d: not JSON: %s", r.path, error.line,
                sd_quote(error.text, (int64_t)strlen(error.text), r.quoted, QUOTE_LEN));
-    SD_TRY(sd_alloc(SD_TOKENIZER_IDS_MAX / 8, 1, &r.taken));
     SD_TRY(read_root(&r, root));
 
 done:

@@ -21,4 +21,8 @@ enum { SD_YOUNG_COUNT = 140 };
 
 extern const sd_young sd_young_table[SD_YOUNG_COUNT];
 
+/** What the package's Digits and Punctuation cut out, one character at a time, in Oniguruma's
+ * words: their tables are of other Unicode versions than those of its regular expressions. */
+extern const char sd_digits_pattern[], sd_punctuation_pattern[];
+
 #endif

@@ -1,4 +1,6 @@
-"""Prints io/tokenizer/young_characters.c: what the `tokenizers` package knows beyond Unicode 14.
+"""Prints io/tokenizer/young_characters.c: how the `tokenizers` package classes characters.
+
+Its regular expressions know Unicode 16, its Digits Unicode 17, its Punctuation an old version.
 
 Needs the package, and a Python whose own tables are Unicode 14 (3.11 and 3.12 have 14 and 15; the
 script says so if they are not). Usage: make_tokenizer_young.py > io/tokenizer/young_characters.c
@@ -30,6 +32,26 @@ def ranges(codes):
     return out
 
 
+def single(pre_tokenizer):
+    """Code points that a pre-tokeniser cuts out of a run of letters."""
+    pieces = pre_tokenizer.pre_tokenize_str("".join(f"aa{c}aa" for c in ALL))
+    return {ord(piece) for piece, _ in pieces if len(piece) == 1}
+
+
+def bracket(codes):
+    return "[" + "".join(f"\\\\x{{{a:X}}}-\\\\x{{{b:X}}}" for a, b in ranges(sorted(codes))) + "]"
+
+
+def print_string(name, parts):
+    print(f"\nconst char {name}[] =")
+    text = "".join(parts)
+    lines = [text[i:i + 88] for i in range(0, len(text), 88)]
+    for i in range(len(lines) - 1):  # an escape must not be cut
+        while lines[i].endswith("\\"):
+            lines[i], lines[i + 1] = lines[i][:-1], "\\" + lines[i + 1]
+    print("\n".join(f'    "{line}"' for line in lines) + ";")
+
+
 def main():
     if unicodedata.unidata_version != "14.0.0":
         sys.exit(f"this Python knows Unicode {unicodedata.unidata_version}, need 14.0.0")
@@ -44,6 +66,13 @@ def main():
     for i in range(0, len(rows), 3):
         print("    " + " ".join(rows[i:i + 3]))
     print("};")
+    numbers, digits = set(matched("N")), single(pre_tokenizers.Digits(individual_digits=True))
+    assert numbers <= digits
+    print_string("sd_digits_pattern", ["\\\\p{N}|", bracket(digits - numbers)])
+    ascii_marks = set(map(ord, "$+<=>^`|~"))
+    marks, punctuation = set(matched("P")) | ascii_marks, single(pre_tokenizers.Punctuation("isolated"))
+    print_string("sd_punctuation_pattern", ["(?!", bracket(marks - punctuation), ")[\\\\p{P}$+<=>^`|~]|",
+                                            bracket(punctuation - marks)])
     print("/* clang-format on */")
     print(len(rows), file=sys.stderr)
 

@@ -31,7 +31,11 @@ DEEPSEEK = ["[\r\n]", r"\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽ
             r"\s?[!-/:-~！-／：-～‘-‟　-。]+", r"\s+$", "[一-龥ࠀ-一가-퟿]+"]
 BLOOM = " ?[^(\\s|[.,!?…。，、।۔،])]+"
 
-ByteLevel, Split, Digits = pre_tokenizers.ByteLevel, pre_tokenizers.Split, pre_tokenizers.Digits
+ByteLevel, Split = pre_tokenizers.ByteLevel, pre_tokenizers.Split
+Digits, Punctuation = pre_tokenizers.Digits, pre_tokenizers.Punctuation
+
+# Kinds to try every code point on, with its neighbours.
+EVERY = {"gpt2": ("a", "1"), "gpt4o": ("A", "a"), "digits": ("a", "1"), "falcon": ("a", "!")}
 
 
 def sequence(*steps):
@@ -51,6 +55,14 @@ def trained(pre_tokenizer, text, ignore_merges=False, vocabulary=1500):
     return tokenizer
 
 
+def like(tokenizer, pre_tokenizer, ignore_merges=False):
+    """The same vocabulary behind another pre-tokeniser."""
+    copy = Tokenizer.from_str(tokenizer.to_str())
+    copy.pre_tokenizer = pre_tokenizer
+    copy.model.ignore_merges = ignore_merges
+    return copy
+
+
 def with_added_tokens(tokenizer):
     tokenizer.add_special_tokens([AddedToken("[MASK]", lstrip=True, special=True),
                                   AddedToken("<both>", lstrip=True, rstrip=True, special=True)])
@@ -64,29 +76,33 @@ def with_added_tokens(tokenizer):
 
 def kinds(text):
     """(name, tokenizer) one after the other."""
+    plain = ByteLevel(add_prefix_space=False)
     sample = text[:40000] + text[200000:260000]
+    gpt2 = trained(plain, sample)
+    llama3 = trained(words(LLAMA3), sample, ignore_merges=True)
     yield "demo", Tokenizer.from_file(os.path.join(DEMO, "tokenizer.json"))
-    yield "gpt2", trained(ByteLevel(add_prefix_space=False), sample)
-    yield "gpt2 with prefix space", with_added_tokens(trained(ByteLevel(add_prefix_space=True), sample))
-    yield "llama3", trained(words(LLAMA3), sample, ignore_merges=True)
-    yield "llama3 with added tokens", with_added_tokens(trained(words(LLAMA3), sample, ignore_merges=True))
-    qwen2 = trained(words(QWEN2), sample)
+    yield "gpt2", gpt2
+    yield "gpt2 with prefix space", with_added_tokens(like(gpt2, ByteLevel(add_prefix_space=True)))
+    yield "llama3", llama3
+    yield "llama3 with added tokens", with_added_tokens(like(llama3, llama3.pre_tokenizer, ignore_merges=True))
+    qwen2 = like(llama3, words(QWEN2))
     qwen2.normalizer = normalizers.Sequence([])
     yield "qwen2", qwen2
-    yield "gpt4o", trained(words(GPT4O), sample)
-    yield "smollm2", trained(sequence(Digits(individual_digits=True), ByteLevel(add_prefix_space=False)), sample)
-    yield "digits", trained(sequence(Digits(individual_digits=False), ByteLevel(add_prefix_space=True, use_regex=False)), sample)
-    yield "deepseek", trained(sequence(*[Split(Regex(p), "isolated") for p in DEEPSEEK], Digits(individual_digits=True),
-                                       ByteLevel(add_prefix_space=False, use_regex=False)), sample)
-    yield "bloom", trained(words(BLOOM), sample)
-    yield "string", trained(sequence(Split("a", "merged_with_previous"), Split("th", "removed"), ByteLevel(add_prefix_space=False)), sample)
-    yield "split behind bytes", trained(sequence(ByteLevel(add_prefix_space=False), Split(Regex("[0-9][0-9][0-9]"), "isolated")), sample)
-    yield "bytes twice", trained(sequence(ByteLevel(add_prefix_space=True), ByteLevel(add_prefix_space=True)), sample)
+    yield "gpt4o", like(llama3, words(GPT4O))
+    yield "smollm2", trained(sequence(Digits(individual_digits=True), plain), sample)
+    yield "digits", like(gpt2, sequence(Digits(individual_digits=False), ByteLevel(add_prefix_space=True, use_regex=False)))
+    yield "falcon", like(gpt2, sequence(Punctuation("contiguous"), plain, Digits(individual_digits=False),
+                                        Split(Regex("[0-9][0-9][0-9]"), "isolated")))
+    yield "deepseek", like(llama3, sequence(*[Split(Regex(p), "isolated") for p in DEEPSEEK], Digits(individual_digits=True),
+                                            ByteLevel(add_prefix_space=False, use_regex=False)))
+    yield "bloom", like(llama3, words(BLOOM))
+    yield "string", like(gpt2, sequence(Split("a", "merged_with_previous"), Split("th", "removed"), plain))
+    yield "bytes twice", like(gpt2, sequence(ByteLevel(add_prefix_space=True), ByteLevel(add_prefix_space=True)))
     for behaviour in ("removed", "merged_with_previous", "merged_with_next", "contiguous"):
         for invert in (False, True):
-            yield f"{behaviour} {invert}", trained(words(r"[\p{L}\p{M}]+|\d{1,2}|\n*", behaviour, invert), sample)
-    yield "patterns", trained(words(r"^a|e$|(?<=t)h|\u0041\x{4e2d}|\R|[^\S\n]+|\p{^L}{,2}|\P{Lu}+?|[[a-z]&\h-]++|."), sample)
-    yield "scripts", trained(words(r"[\p{Han}\p{Hiragana}]+|\p{Latin}+|\p{Cyrillic}+"), sample)
+            yield f"{behaviour} {invert}", like(llama3, words(r"[\p{L}\p{M}]+|\d{1,2}|\n*", behaviour, invert))
+    yield "patterns", like(llama3, words(r"^a|e$|(?<=t)h|\u0041\x{4e2d}|\R|[^\S\n]+|\p{^L}{,2}|\P{Lu}+?|[[a-z]\h-]++|."))
+    yield "scripts", like(llama3, words(r"[\p{Han}\p{Hiragana}]+|\p{Latin}+|\p{Cyrillic}+"))
     unknown = Tokenizer(models.BPE({"<u>": 0, "a": 1, "b": 2, "ab": 3, "Ġ": 4}, [("a", "b")], unk_token="<u>", fuse_unk=True))
     unknown.pre_tokenizer = ByteLevel(add_prefix_space=False)
     yield "unknown, fused", unknown
@@ -142,10 +158,9 @@ def main():
         for name, tokenizer in kinds(text):
             failures += differs(name, tokenizer, text, folder)
             failures += differs(f"{name}, empty text", tokenizer, "", folder)
-            if name in ("gpt2", "llama3", "gpt4o", "scripts", "digits"):
-                for before, after in (("a", "1"), ("A", "a"), ("1", "!"), (" ", "1")):
-                    every = make_tokenizer_text.every_character(before, after)
-                    failures += differs(f"{name}, every character between '{before}' and '{after}'", tokenizer, every, folder)
+            if name in EVERY:
+                every = make_tokenizer_text.every_character(*EVERY[name])
+                failures += differs(f"{name}, every character", tokenizer, every, folder)
         for after in (False, True):
             tokenizer, every = single_word(after)
             failures += differs(f"single word, every character, {after}", tokenizer, every, folder)

@@ -1,4 +1,5 @@
-/* print_ids TOKENIZER TEXT: one id per line, of the file TEXT. For tests/oracle/test_tokenizer.py. */
+/* print_ids TOKENIZER TEXT: one id per line, of the file TEXT. For tests/oracle/test_tokenizer.py.
+ */
 #include <inttypes.h>
 #include <stdio.h>
 
