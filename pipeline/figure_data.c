@@ -61,8 +61,8 @@ void sd_figure_map(FILE *data, const sd_run_info *run, const double *value, int6
 
 sd_status sd_figure_peaks(const sd_results *results, int64_t run, double **ratio, int64_t **state)
 {
-    sd_status          st = SD_OK;
-    const sd_run_info *info = sd_results_run_info(results, run);
+    sd_status          st       = SD_OK;
+    const sd_run_info *info     = sd_results_run_info(results, run);
     const int64_t      n_states = info->shape.n_layers + 1;
     double            *initial = NULL, *other = NULL, *peak = NULL;
     int64_t           *where = NULL;
@@ -71,21 +71,21 @@ sd_status sd_figure_peaks(const sd_results *results, int64_t run, double **ratio
     SD_TRY(sd_results_read(results, run, SD_V_NORM_INITIAL_MEAN, &initial));
     SD_TRY(sd_results_read(results, run, SD_V_NORM_OTHER_MEDIAN, &other));
     for (int64_t s = 0; s < info->n_steps; s++) {
-        peak[s] = NAN;
+        peak[s]  = NAN;
         where[s] = -1;
         for (int64_t i = 0; i < n_states; i++) {
             const double r = initial[s * n_states + i] / other[s * n_states + i];
             if (isfinite(r) && r > 0 && !(r <= peak[s])) {
-                peak[s] = r;
+                peak[s]  = r;
                 where[s] = i;
             }
         }
     }
     *ratio = peak;
-    peak = NULL;
+    peak   = NULL;
     if (state != NULL) {
         *state = where;
-        where = NULL;
+        where  = NULL;
     }
 done:
     sd_free(initial);

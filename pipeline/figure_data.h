@@ -13,8 +13,8 @@
 void sd_figure_number(FILE *data, double value);
 
 /**
- * @brief Writes a text in double quotes; what would end the field or start a comment becomes a space,
- * a double quote becomes a single one.
+ * @brief Writes a text in double quotes; what would end the field or start a comment becomes a
+ * space, a double quote becomes a single one.
  */
 void sd_figure_text(FILE *data, const char *text);
 

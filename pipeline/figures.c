@@ -1,18 +1,14 @@
 #include "pipeline/figures.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <spawn.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "io/atomic_file.h"
 #include "pipeline/figures/figure.h"
+#include "pipeline/gnuplot.h"
 #include "solvers/base/memory.h"
-
-extern char **environ;
 
 static const char *const all_formats[] = {"pdf", "svg", "png", NULL};
 
@@ -23,19 +19,13 @@ static bool listed(const char *word, const char *const *list)
     return false;
 }
 
-/* Text as printf makes it; yours, release with sd_free(). */
-static sd_status SD_PRINTF_LIKE(2, 3) format_text(char **out, const char *format, ...)
+/* FOLDER/NAME.EXT; yours, release with sd_free(). */
+static sd_status make_path(const char *folder, const char *name, const char *ext, char **out)
 {
-    sd_status st = SD_OK;
-    va_list   arguments;
-    va_start(arguments, format);
-    const int length = vsnprintf(NULL, 0, format, arguments);
-    va_end(arguments);
-    SD_REQUIRE(length >= 0, SD_ERR_INTERNAL, "no text could be made from '%s'", format);
-    SD_TRY(sd_alloc((int64_t)length + 1, 1, out));
-    va_start(arguments, format);
-    vsnprintf(*out, (size_t)length + 1, format, arguments);
-    va_end(arguments);
+    sd_status    st   = SD_OK;
+    const size_t size = strlen(folder) + strlen(name) + strlen(ext) + sizeof "./" + 1;
+    SD_TRY(sd_alloc((int64_t)size, 1, out));
+    snprintf(*out, size, "%s/%s.%s", folder, name, ext);
 done:
     return st;
 }
@@ -45,14 +35,14 @@ done:
 /* A file of a figure: FOLDER/NAME.EXT, and what it is called until it is whole. */
 typedef struct {
     char *path, *temporary;
-    FILE *stream;
+    FILE *stream; /* NULL: somebody else writes it */
 } draft;
 
 static sd_status draft_name(draft *file, const char *folder, const char *name, const char *ext)
 {
     sd_status st = SD_OK;
-    SD_TRY(format_text(&file->path, "%s/%s.%s", folder, name, ext));
-    SD_TRY(format_text(&file->temporary, "%s/.%s.%s.%ld.tmp", folder, name, ext, (long)getpid()));
+    SD_TRY(make_path(folder, name, ext, &file->path));
+    SD_TRY(sd_atomic_name(file->path, &file->temporary));
 done:
     return st;
 }
@@ -72,14 +62,13 @@ static sd_status draft_keep(draft *file)
 {
     sd_status st = SD_OK;
     if (file->stream != NULL) {
-        const bool bad = ferror(file->stream) != 0;
         FILE      *stream = file->stream;
-        file->stream = NULL;
+        const bool bad    = ferror(stream) != 0;
+        file->stream      = NULL;
         SD_REQUIRE(fclose(stream) == 0 && !bad, SD_ERR_RESOURCE, "%s: cannot be written: %s",
                    file->path, strerror(errno));
     }
-    SD_REQUIRE(rename(file->temporary, file->path) == 0, SD_ERR_RESOURCE,
-               "%s: cannot be renamed to %s: %s", file->temporary, file->path, strerror(errno));
+    SD_TRY(sd_atomic_commit(file->temporary, file->path));
     sd_free(file->temporary);
     file->temporary = NULL;
 done:
@@ -90,7 +79,7 @@ done:
 static void draft_end(draft *file)
 {
     if (file->stream != NULL) fclose(file->stream);
-    if (file->temporary != NULL) unlink(file->temporary);
+    sd_atomic_discard(file->temporary);
     sd_free(file->temporary);
     sd_free(file->path);
     *file = (draft){0};
@@ -98,139 +87,13 @@ static void draft_end(draft *file)
 
 static sd_status remove_old(const char *folder, const char *name, const char *ext)
 {
-    sd_status st = SD_OK;
+    sd_status st   = SD_OK;
     char     *path = NULL;
-    SD_TRY(format_text(&path, "%s/%s.%s", folder, name, ext));
+    SD_TRY(make_path(folder, name, ext, &path));
     SD_REQUIRE(unlink(path) == 0 || errno == ENOENT, SD_ERR_RESOURCE,
                "%s: is out of date and cannot be removed: %s", path, strerror(errno));
 done:
     sd_free(path);
-    return st;
-}
-
-/* ---- gnuplot ---- */
-
-enum { OUTPUT_KEPT = 4096 }; /* bytes of what gnuplot prints; the first line is all that is shown */
-
-/* The environment, with the time of day and the language taken out of what gnuplot writes. */
-static sd_status child_environment(char ***out)
-{
-    static char  epoch[] = "SOURCE_DATE_EPOCH=0", language[] = "LC_ALL=C.UTF-8";
-    sd_status    st = SD_OK;
-    int64_t      n = 0, kept = 0;
-    char       **list = NULL;
-    while (environ != NULL && environ[n] != NULL) n++;
-    SD_TRY(sd_alloc(n + 3, sizeof *list, &list));
-    for (int64_t i = 0; i < n; i++)
-        if (strncmp(environ[i], "SOURCE_DATE_EPOCH=", 18) != 0 &&
-            strncmp(environ[i], "LC_ALL=", 7) != 0)
-            list[kept++] = environ[i];
-    list[kept++] = epoch;
-    list[kept] = language;
-    *out = list;
-done:
-    return st;
-}
-
-/* Starts gnuplot on a script, with a pipe that holds all it prints. */
-static sd_status start(char *const *argument, pid_t *child, int *printed)
-{
-    sd_status                  st = SD_OK;
-    int                        ends[2] = {-1, -1}, error = 0;
-    char                     **environment = NULL;
-    posix_spawn_file_actions_t actions;
-    SD_REQUIRE(posix_spawn_file_actions_init(&actions) == 0, SD_ERR_RESOURCE, "no memory");
-    SD_TRY(child_environment(&environment));
-    SD_REQUIRE(pipe(ends) == 0, SD_ERR_RESOURCE, "no pipe to gnuplot: %s", strerror(errno));
-    fcntl(ends[0], F_SETFD, FD_CLOEXEC);
-    fcntl(ends[1], F_SETFD, FD_CLOEXEC);
-    error = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    if (error == 0) error = posix_spawn_file_actions_adddup2(&actions, ends[1], 1);
-    if (error == 0) error = posix_spawn_file_actions_adddup2(&actions, ends[1], 2);
-    if (error == 0)
-        error = posix_spawnp(child, argument[0], &actions, NULL, argument, environment);
-    SD_REQUIRE(error != ENOENT, SD_ERR_RESOURCE,
-               "gnuplot was not found: install it or set `figures: none`");
-    SD_REQUIRE(error == 0, SD_ERR_RESOURCE, "gnuplot could not be started: %s", strerror(error));
-    *printed = ends[0];
-    ends[0] = -1;
-done:
-    if (ends[0] >= 0) close(ends[0]);
-    if (ends[1] >= 0) close(ends[1]);
-    posix_spawn_file_actions_destroy(&actions);
-    sd_free(environment);
-    return st;
-}
-
-/* Reads to the end; keeps the beginning. */
-static void read_all(int printed, char text[OUTPUT_KEPT])
-{
-    char    buffer[OUTPUT_KEPT];
-    ssize_t n;
-    size_t  length = 0;
-    while ((n = read(printed, buffer, sizeof buffer)) != 0) {
-        if (n < 0 && errno != EINTR) break;
-        for (ssize_t i = 0; i < n && length + 1 < OUTPUT_KEPT; i++) text[length++] = buffer[i];
-    }
-    text[length] = '\0';
-}
-
-/* The first line that says something and is not a mere warning; cuts it out of the text. */
-static const char *first_line(char *text)
-{
-    char *rest = NULL;
-    for (char *line = strtok_r(text, "\r\n", &rest); line != NULL;
-         line = strtok_r(NULL, "\r\n", &rest)) {
-        line += strspn(line, " \t\f\v");
-        if (*line != '\0' && strstr(line, "arning:") == NULL) return line;
-    }
-    return "it did not say why";
-}
-
-/* gnuplot's single quotes: nothing inside is special but the quote itself, which is doubled. */
-static sd_status quoted(const char *text, char **out)
-{
-    sd_status st = SD_OK;
-    char     *copy = NULL;
-    SD_TRY(sd_alloc(2 * (int64_t)strlen(text) + 3, 1, &copy));
-    *out = copy;
-    *copy++ = '\'';
-    for (; *text != '\0'; text++) {
-        if (*text == '\'') *copy++ = '\'';
-        *copy++ = *text;
-    }
-    *copy = '\'';
-done:
-    return st;
-}
-
-static sd_status run_gnuplot(const char *folder, const char *name, const char *format,
-                             const char *output)
-{
-    sd_status st = SD_OK;
-    char     *where = NULL, *setting = NULL, *script = NULL, said[OUTPUT_KEPT] = "";
-    int       printed = -1, result = 0;
-    pid_t     child = 0, ended = 0;
-    SD_TRY(quoted(folder, &where));
-    SD_TRY(format_text(&setting, "cd %s; format = '%s'; output = '%s'", where, format, output));
-    SD_TRY(format_text(&script, "%s.gp", name));
-    /* -d: the user's own gnuplot settings must not change the figures. */
-    char  program[] = "gnuplot", bare[] = "-d", execute[] = "-e";
-    char *argument[] = {program, bare, execute, setting, script, NULL};
-    SD_TRY(start(argument, &child, &printed));
-    read_all(printed, said);
-    close(printed);
-    while ((ended = waitpid(child, &result, 0)) < 0 && errno == EINTR) {}
-    SD_REQUIRE(ended == child, SD_ERR_RESOURCE, "gnuplot was lost: %s", strerror(errno));
-    SD_REQUIRE(!WIFSIGNALED(result), SD_ERR_RESOURCE, "gnuplot was killed by signal %d at %s/%s",
-               WTERMSIG(result), folder, script);
-    SD_REQUIRE(!WIFEXITED(result) || WEXITSTATUS(result) != 127 || said[0] != '\0',
-               SD_ERR_RESOURCE, "gnuplot was not found: install it or set `figures: none`");
-    SD_REQUIRE(result == 0, SD_ERR_RESOURCE, "gnuplot failed at %s/%s: %s", folder, script, first_line(said));
-done:
-    sd_free(where);
-    sd_free(setting);
-    sd_free(script);
     return st;
 }
 
@@ -239,12 +102,12 @@ done:
 /* NAME.gp: the script's leading comment, how to use it, the common style, the script. */
 static sd_status write_script(const sd_figure *figure, const char *folder)
 {
-    sd_status   st = SD_OK;
+    sd_status   st   = SD_OK;
     draft       file = {0};
     const char *body = figure->script;
     while (*body == '#') {
         const char *end = strchr(body, '\n');
-        body = end != NULL ? end + 1 : body + strlen(body);
+        body            = end != NULL ? end + 1 : body + strlen(body);
     }
     SD_TRY(draft_open(&file, folder, figure->name, "gp"));
     fprintf(file.stream, "%.*s#\n", (int)(body - figure->script), figure->script);
@@ -261,15 +124,16 @@ done:
 }
 
 /*
- * Takes the time of day out of a PDF: cairo writes one CreationDate, uncompressed, and older ones do
- * not look at SOURCE_DATE_EPOCH. The digits are replaced by as many others, so that offsets hold.
+ * Takes the time of day out of a PDF: cairo writes one CreationDate, uncompressed, and older ones
+ * do not look at SOURCE_DATE_EPOCH. The digits are replaced by as many others, so that offsets
+ * hold.
  */
 static sd_status settle_date(const char *path, int64_t size)
 {
     static const char mark[] = "/CreationDate (D:", epoch[] = "19700101000000";
-    sd_status         st = SD_OK;
+    sd_status         st    = SD_OK;
     char             *bytes = NULL;
-    FILE             *file = fopen(path, "r+b");
+    FILE             *file  = fopen(path, "r+b");
     SD_REQUIRE(file != NULL, SD_ERR_RESOURCE, "%s: %s", path, strerror(errno));
     SD_TRY(sd_alloc(size, 1, &bytes));
     SD_REQUIRE(fread(bytes, 1, (size_t)size, file) == (size_t)size, SD_ERR_RESOURCE,
@@ -291,16 +155,20 @@ done:
 
 static sd_status draw_format(const char *name, const char *folder, const char *format)
 {
-    sd_status   st = SD_OK;
-    draft       file = {0};
+    sd_status   st     = SD_OK;
+    draft       file   = {0};
+    char       *script = NULL;
     struct stat made;
     SD_TRY(draft_name(&file, folder, name, format));
-    SD_TRY(run_gnuplot(folder, name, format, strrchr(file.temporary, '/') + 1));
+    SD_TRY(make_path(".", name, "gp", &script));
+    const sd_gnuplot job = {folder, script, format, strrchr(file.temporary, '/') + 1};
+    SD_TRY(sd_gnuplot_run(&job));
     SD_REQUIRE(stat(file.temporary, &made) == 0 && made.st_size > 0, SD_ERR_RESOURCE,
                "%s: gnuplot wrote nothing", file.path);
     if (strcmp(format, "pdf") == 0) SD_TRY(settle_date(file.temporary, (int64_t)made.st_size));
     SD_TRY(draft_keep(&file));
 done:
+    sd_free(script);
     draft_end(&file);
     return st;
 }
@@ -308,7 +176,7 @@ done:
 static sd_status draw(const sd_figure *figure, const sd_results *results, const char *folder,
                       const char *const *formats)
 {
-    sd_status st = SD_OK;
+    sd_status st   = SD_OK;
     draft     data = {0}, caption = {0};
     bool      drawn = false;
     SD_TRY(draft_open(&data, folder, figure->name, "tsv"));
@@ -317,8 +185,7 @@ static sd_status draw(const sd_figure *figure, const sd_results *results, const 
     SD_TRY(figure->write_data(results, data.stream, caption.stream, &drawn));
     /* What is left of an older study goes first: data and figure must not contradict each other. */
     for (const char *const *format = all_formats; *format != NULL; format++)
-        if (!drawn || !listed(*format, formats))
-            SD_TRY(remove_old(folder, figure->name, *format));
+        if (!drawn || !listed(*format, formats)) SD_TRY(remove_old(folder, figure->name, *format));
     SD_TRY(draft_keep(&caption));
     if (!drawn) {
         SD_TRY(remove_old(folder, figure->name, "gp"));
@@ -337,12 +204,16 @@ done:
 
 sd_status sd_figures_draw(const sd_results *results, const char *folder, const char *const *formats)
 {
-    sd_status st = SD_OK;
-    char     *plain = NULL; /* gnuplot reads a leading ~ as a home folder */
+    sd_status    st     = SD_OK;
+    const char  *prefix = folder[0] == '~' ? "./" : ""; /* gnuplot reads ~ as a home folder */
+    const size_t size   = strlen(prefix) + strlen(folder) + 1;
+    char        *plain  = NULL;
     for (const char *const *format = formats; *format != NULL; format++)
         SD_REQUIRE(listed(*format, all_formats), SD_ERR_USAGE,
                    "'%s' is no format of a figure: pdf, svg or png", *format);
-    SD_TRY(format_text(&plain, "%s%s", folder[0] == '~' ? "./" : "", folder));
+    SD_REQUIRE(sd_results_runs(results) > 0, SD_ERR_CHECK, "the study has no runs to draw");
+    SD_TRY(sd_alloc((int64_t)size, 1, &plain));
+    snprintf(plain, size, "%s%s", prefix, folder);
     SD_REQUIRE(mkdir(plain, 0777) == 0 || errno == EEXIST, SD_ERR_RESOURCE,
                "%s: the folder cannot be made: %s", folder, strerror(errno));
     SD_TRY(sd_results_clean(plain));

@@ -34,10 +34,14 @@ static void join_words(int n, char **word, char *out, size_t bytes)
         used += (size_t)snprintf(out + used, bytes - used, "%s%s", i > 0 ? " " : "", word[i]);
 }
 
-/* Messages are told once: by the first rank. */
+/* Messages are told once: by the first rank, which does not name itself. */
 static void tell(int rank)
 {
-    if (rank == 0 && sd_message()[0] != '\0') fprintf(stderr, "singdef: %s\n", sd_message());
+    static const char self[] = "rank 0: ";
+    const char       *text   = sd_message();
+
+    if (strncmp(text, self, sizeof self - 1) == 0) text += sizeof self - 1;
+    if (rank == 0 && text[0] != '\0') fprintf(stderr, "singdef: %s\n", text);
 }
 
 static sd_status run(int argc, char **argv, const sd_arguments *arguments)

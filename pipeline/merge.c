@@ -346,7 +346,8 @@ static sd_status write_file(merge *m, const char *path, const sd_provenance *pro
 
     SD_TRY(sd_study_file_create(path, m->study->title, m->study->yaml, &m->file));
     SD_TRY(sd_study_file_put_version(m->file, SD_VERSION));
-    for (int64_t r = 0; r < m->study->n_runs; r++) SD_TRY(put_run(m, &m->run[r]));
+    for (int64_t r = 0; r < m->study->n_runs; r++)
+        if (m->run[r].n > 0) SD_TRY(put_run(m, &m->run[r])); /* else its sizes are not known */
     SD_TRY(put_failures(m));
     SD_TRY(put_signatures(m));
     SD_TRY(put_provenance(m, provenance));

@@ -19,7 +19,8 @@ typedef struct {
  *
  * Within a run, phases are matched to those of its last complete checkpoint by plateau and
  * direction, so that phase k is the same thing at every step; before it has emerged its entries are
- * NaN. A unit whose sizes differ from the last one's is left out and recorded as a failure.
+ * NaN. A unit whose sizes differ from the last one's is left out and recorded as a failure. A run
+ * without a complete checkpoint has no group: its sizes are not known, its failures are recorded.
  *
  * @param[in,out] outcome     one per checkpoint, runs end to end; messages are added
  * @param[in]     provenance  as it will stand in the file, without timings

@@ -9,7 +9,7 @@ enum { MAPS = 3, ROWS = 3 };
 
 extern const char sd_script_decay[];
 
-static const char *const    map_name[MAPS] = {"paper", "sum", "scaled"};
+static const char *const    map_name[MAPS]      = {"paper", "sum", "scaled"};
 static const sd_variable_id eigenvalue_of[MAPS] = {
     SD_V_DECAY_PAPER_EIGENVALUE, SD_V_DECAY_SUM_EIGENVALUE, SD_V_DECAY_SCALED_EIGENVALUE};
 static const sd_variable_id angle_of[MAPS] = {SD_V_DECAY_PAPER_ANGLE, SD_V_DECAY_SUM_ANGLE,
@@ -43,11 +43,12 @@ done:
     return st;
 }
 
-/* Decay layers of the dominant phase, from the last checkpoint that has one; the first ROWS of them. */
+/* Decay layers of the dominant phase, from the last checkpoint that has one; the first ROWS of
+ * them. */
 static int choose_layers(const sd_run_info *info, const double *role, int64_t layer[ROWS])
 {
     const int64_t n_layers = info->shape.n_layers;
-    int           n = 0;
+    int           n        = 0;
     for (int64_t s = info->n_steps; s-- > 0 && n == 0;)
         for (int64_t l = 0; l < n_layers && n < ROWS; l++)
             if (role[s * n_layers + l] == 1) layer[n++] = l;
@@ -76,7 +77,7 @@ static void write_layer(FILE *data, const sd_run_info *info, const decay *d, int
 static void write_numbers(FILE *caption, const sd_run_info *info, const decay *d, int64_t layer)
 {
     const int64_t n_phases = sd_dim_length(SD_DIM_PHASE, &info->shape);
-    const int64_t stride = info->shape.n_layers * n_phases;
+    const int64_t stride   = info->shape.n_layers * n_phases;
     const int64_t step =
         sd_figure_last_number(info->n_steps, d->true_change + layer * n_phases, stride);
     if (step < 0) return;
@@ -91,13 +92,13 @@ static void write_numbers(FILE *caption, const sd_run_info *info, const decay *d
 
 static sd_status write_data(const sd_results *results, FILE *data, FILE *caption, bool *drawn)
 {
-    sd_status          st = SD_OK;
+    sd_status          st   = SD_OK;
     const sd_run_info *info = sd_results_run_info(results, 0);
-    decay              d = {0};
+    decay              d    = {0};
     int64_t            layer[ROWS];
     SD_TRY(read_decay(results, &d));
     const int n = choose_layers(info, d.role, layer);
-    *drawn = n > 0;
+    *drawn      = n > 0;
     if (!*drawn) {
         fprintf(caption, "Not drawn: no checkpoint of run %s has a decay layer.\n", info->name);
         goto done;
@@ -118,5 +119,6 @@ done:
     return st;
 }
 
-const sd_figure sd_figure_decay = {"decay", "What the eigenvalues say of the decay, and what happens.",
+const sd_figure sd_figure_decay = {"decay",
+                                   "What the eigenvalues say of the decay, and what happens.",
                                    sd_script_decay, write_data};

@@ -24,7 +24,8 @@ plot NaN with linespoints lc rgb red dt (3,2) pt 9 ps 0.6 lw 1.4 title "paper: R
      NaN with linespoints lc rgb black dt 1 pt 7 ps 0.5 lw 1.6 title "true change"
 eval panel_page
 eval step_axis(middle, first, span, 4)
-far(v, a, off) = (a > 45) == off ? v : NaN
+# A marker that is not wanted lies outside: far(step, angle of the eigenvector, whether far is wanted).
+far(x, a, wanted) = (a > 45) == wanted ? x : -1e9
 do for [i=0:rows-1] {
   stats data index i every ::0::0 using (head = strcol(2), 0) nooutput
   set tmargin at screen 1 - (0.42 + 1.9*i)/tall; set bmargin at screen 1 - (0.42 + 1.9*i + 1.55)/tall
@@ -38,11 +39,11 @@ do for [i=0:rows-1] {
   set for [e=crowded:6] for [m=1:(crowded ? 1 : 3):2] ytics add (sprintf("%g", m*10**e) m*10**e, sprintf("−%g", m*10**e) -m*10**e)
   plot 0 with lines lc rgb "#555555" dt 1 lw 1.6, \
        data index i using 1:4 with lines lc rgb red dt (3,2) lw 1.4, \
-       data index i using 1:(far($4, $5, 0)) every some with points lc rgb red pt 9 ps 0.6, \
-       data index i using 1:(far($4, $5, 1)) every some with points lc rgb red pt 8 ps 0.6 lw 0.7, \
+       data index i using (far($1, $5, 0)):4 every some with points lc rgb red pt 9 ps 0.6, \
+       data index i using (far($1, $5, 1)):4 every some with points lc rgb red pt 8 ps 0.6 lw 0.7, \
        data index i using 1:6 with lines lc rgb blue dt (8,3) lw 1.4, \
-       data index i using 1:(far($6, $7, 0)) every some with points lc rgb blue pt 5 ps 0.5, \
-       data index i using 1:(far($6, $7, 1)) every some with points lc rgb blue pt 4 ps 0.5 lw 0.7
+       data index i using (far($1, $7, 0)):6 every some with points lc rgb blue pt 5 ps 0.5, \
+       data index i using (far($1, $7, 1)):6 every some with points lc rgb blue pt 4 ps 0.5 lw 0.7
   unset nonlinear y
 
   set lmargin at screen 0.60; set rmargin at screen 0.985
@@ -51,8 +52,8 @@ do for [i=0:rows-1] {
   set ytics autofreq; set format y "%g"
   plot 0 with lines lc rgb "#555555" dt 1 lw 1.6, \
        data index i using 1:8 with lines lc rgb green dt (8,3,2,3) lw 1.4, \
-       data index i using 1:(far($8, $9, 0)) every some with points lc rgb green pt 13 ps 0.65, \
-       data index i using 1:(far($8, $9, 1)) every some with points lc rgb green pt 12 ps 0.65 lw 0.7, \
+       data index i using (far($1, $9, 0)):8 every some with points lc rgb green pt 13 ps 0.65, \
+       data index i using (far($1, $9, 1)):8 every some with points lc rgb green pt 12 ps 0.65 lw 0.7, \
        data index i using 1:3 with linespoints pi some lc rgb black dt 1 pt 7 ps 0.5 lw 1.6
 }
 unset multiplot

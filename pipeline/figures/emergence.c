@@ -19,11 +19,11 @@ static void write_point(FILE *data, int64_t step, int64_t offset, double peak, d
 /* A run's block; one that has a parent starts where the parent ended. */
 static sd_status write_run(const sd_results *results, int64_t run, FILE *data)
 {
-    sd_status          st = SD_OK;
-    const sd_run_info *info = sd_results_run_info(results, run);
-    const int64_t      parent = sd_figure_find_run(results, info->parent);
+    sd_status          st       = SD_OK;
+    const sd_run_info *info     = sd_results_run_info(results, run);
+    const int64_t      parent   = sd_figure_find_run(results, info->parent);
     const int64_t      n_phases = sd_dim_length(SD_DIM_PHASE, &info->shape);
-    const int64_t      offset = sd_figure_step_offset(results, run);
+    const int64_t      offset   = sd_figure_step_offset(results, run);
     double            *peak = NULL, *phase = NULL, *start = NULL, *start_phase = NULL;
     SD_TRY(sd_figure_peaks(results, run, &peak, NULL));
     SD_TRY(sd_results_read(results, run, SD_V_PHASE_RATIO, &phase));
@@ -50,8 +50,8 @@ done:
 /* What the first run shows, in numbers. */
 static sd_status write_caption(const sd_results *results, FILE *caption)
 {
-    sd_status          st = SD_OK;
-    const sd_run_info *info = sd_results_run_info(results, 0);
+    sd_status          st       = SD_OK;
+    const sd_run_info *info     = sd_results_run_info(results, 0);
     const int64_t      n_phases = sd_dim_length(SD_DIM_PHASE, &info->shape);
     double            *peak = NULL, *phase = NULL;
     int64_t            first = 0;
@@ -79,7 +79,7 @@ done:
 
 static sd_status has_numbers(const sd_results *results, int64_t run, bool *out)
 {
-    sd_status st = SD_OK;
+    sd_status st   = SD_OK;
     double   *peak = NULL;
     SD_TRY(sd_figure_peaks(results, run, &peak, NULL));
     *out = sd_figure_last_number(sd_results_run_info(results, run)->n_steps, peak, 1) >= 0;
@@ -91,7 +91,7 @@ done:
 static sd_status write_data(const sd_results *results, FILE *data, FILE *caption, bool *drawn)
 {
     sd_status st = SD_OK;
-    *drawn = false;
+    *drawn       = false;
     for (int64_t run = 0; run < sd_results_runs(results); run++) {
         bool numbers = false;
         SD_TRY(has_numbers(results, run, &numbers));
@@ -107,5 +107,5 @@ done:
     return st;
 }
 
-const sd_figure sd_figure_emergence = {
-    "emergence", "Emergence of high norms over training.", sd_script_emergence, write_data};
+const sd_figure sd_figure_emergence = {"emergence", "Emergence of high norms over training.",
+                                       sd_script_emergence, write_data};

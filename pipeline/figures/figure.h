@@ -8,8 +8,8 @@
  * which both travel inside the program. What figures share in C is pipeline/figure_data.h.
  *
  * A figure shows either the study's first run, the one that the others are compared with, or all
- * runs. Its data are tab-separated blocks, two blank lines apart, each after a comment and a line of
- * column names; missing numbers are NaN.
+ * runs. Its data are tab-separated blocks, two blank lines apart, each after a comment and a line
+ * of column names; missing numbers are NaN.
  */
 #ifndef SD_PIPELINE_FIGURES_FIGURE_H
 #define SD_PIPELINE_FIGURES_FIGURE_H

@@ -20,7 +20,8 @@ set logscale cb; set cbrange [1:top]
 set format cb "%g"; set cbtics ("1" 1, "1.5" 1.5, "2" 2, "3" 3, "5" 5, "10" 10, "20" 20, "50" 50, "100" 100) scale 0.4
 set title "σ₁ / σ₂ of F" offset 0,-0.8
 set object 1 rectangle from graph 0,0 to graph 1,1 behind fc rgb "#e4e4e4" fs solid noborder
+shown(gap, column) = gap > 3 ? column : -1e9 # a frame that is not wanted lies outside
 set style fill solid 1.0 noborder
 plot data using 1:2:($1-0.5):($1+0.5):($2-0.5):($2+0.5):3:xticlabels(5) with boxxyerror lc palette z, \
-     data using 1:($3 > 3 ? $2 : NaN):($1-0.47):($1+0.47):($2-0.46):($2+0.46) with boxxyerror fs empty border rgb "black" lc rgb black dt 1 lw (columns > 16 || layers > 16 ? 0.4 : 1.4), \
+     data using (shown($3, $1)):2:(shown($3, $1)-0.47):(shown($3, $1)+0.47):($2-0.46):($2+0.46) with boxxyerror fs empty border rgb "black" lc rgb black dt 1 lw (columns > 16 || layers > 16 ? 0.4 : 1.4), \
      data using 1:2:4:(ink(log($3 > 1 ? $3 : 1)/log(top))) with labels font ",6.5" tc rgb variable

@@ -23,14 +23,13 @@ static int choose(int64_t n_steps, const double *ratio, int64_t chosen[PANELS])
     int64_t risen = 0;
     while (risen < n_steps - 1 && !(ratio[risen] >= sqrt(low) * sqrt(high))) risen++;
     const int64_t wish[PANELS] = {0, risen, (risen + n_steps - 1) / 2, n_steps - 1};
-    int           n = 0;
+    int           n            = 0;
     for (int i = 0; i < PANELS; i++)
         if (n == 0 || wish[i] > chosen[n - 1]) chosen[n++] = wish[i];
     return n;
 }
 
-static void write_panel(FILE *data, const sd_run_info *info, int64_t step,
-                        double *const value[3])
+static void write_panel(FILE *data, const sd_run_info *info, int64_t step, double *const value[3])
 {
     const int64_t n_states = info->shape.n_layers + 1;
     sd_figure_block(data, "one checkpoint: norms of the raw residual stream after each layer");
@@ -48,8 +47,8 @@ static void write_panel(FILE *data, const sd_run_info *info, int64_t step,
 
 static sd_status write_data(const sd_results *results, FILE *data, FILE *caption, bool *drawn)
 {
-    sd_status          st = SD_OK;
-    const sd_run_info *info = sd_results_run_info(results, 0);
+    sd_status          st       = SD_OK;
+    const sd_run_info *info     = sd_results_run_info(results, 0);
     double            *value[3] = {NULL, NULL, NULL}, *ratio = NULL;
     int64_t           *state = NULL, chosen[PANELS];
     SD_TRY(sd_figure_peaks(results, 0, &ratio, &state));
@@ -61,7 +60,7 @@ static sd_status write_data(const sd_results *results, FILE *data, FILE *caption
     SD_TRY(sd_results_read(results, 0, SD_V_NORM_INITIAL_MEAN, &value[0]));
     SD_TRY(sd_results_read(results, 0, SD_V_NORM_OTHER_MEDIAN, &value[1]));
     SD_TRY(sd_results_read(results, 0, SD_V_NORM_OTHER_MAX, &value[2]));
-    const int     n = choose(info->n_steps, ratio, chosen);
+    const int     n    = choose(info->n_steps, ratio, chosen);
     const int64_t last = info->n_steps - 1;
     for (int i = 0; i < n; i++) write_panel(data, info, chosen[i], value);
     fprintf(caption,

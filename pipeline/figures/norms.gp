@@ -7,6 +7,8 @@ n = STATS_blocks
 stats data using 3 nooutput; low = STATS_min; high = STATS_max; states = STATS_records/n - 1
 stats data using 4 nooutput; low = STATS_min < low ? STATS_min : low
 stats data using 5 nooutput; high = STATS_max > high ? STATS_max : high
+array heads[n]
+do for [i=1:n] { stats data index i-1 every ::0::0 using (heads[i] = strcol(2), 0) nooutput }
 wide = n < 3 ? 4.6 : 0.75 + n*1.6
 eval open_page(wide, 2.4)
 set multiplot
@@ -26,8 +28,7 @@ left = 0.55/wide; each = (1 - left - 0.04/wide)/n; space = 0.05*each
 set tmargin at screen 1 - 0.42/2.4; set bmargin at screen 0.43/2.4
 set xlabel "state" offset 0,0.5
 do for [i=0:n-1] {
-  stats data index i every ::0::0 using (head = strcol(2), 0) nooutput
-  set title head offset 0,-0.8
+  set title heads[i+1] offset 0,-0.8
   set lmargin at screen left + i*each + space; set rmargin at screen left + (i+1)*each - space
   if (i == 0) { set ylabel "norm of the residual stream" offset 0.5,0 } else { unset ylabel; set format y "" }
   plot data index i using 1:5 with lines lc rgb red dt (2,2.5) lw 1.6, \

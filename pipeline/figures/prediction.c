@@ -33,7 +33,8 @@ done:
     return st;
 }
 
-/* The checkpoint's profile along the layers; the roles are those of the dominant phase, number 1. */
+/* The checkpoint's profile along the layers; the roles are those of the dominant phase, number 1.
+ */
 static void write_profile(FILE *data, const sd_run_info *info, const prediction *p, int64_t step)
 {
     const int64_t n_phases = sd_dim_length(SD_DIM_PHASE, &info->shape);
@@ -73,10 +74,10 @@ static void write_caption(FILE *caption, const sd_run_info *info, const predicti
 
 static sd_status write_data(const sd_results *results, FILE *data, FILE *caption, bool *drawn)
 {
-    sd_status          st = SD_OK;
-    const sd_run_info *info = sd_results_run_info(results, 0);
+    sd_status          st       = SD_OK;
+    const sd_run_info *info     = sd_results_run_info(results, 0);
     const int64_t      n_phases = sd_dim_length(SD_DIM_PHASE, &info->shape);
-    prediction         p = {0};
+    prediction         p        = {0};
     SD_TRY(read_prediction(results, &p));
     const int64_t row =
         sd_figure_last_number(info->n_steps * info->shape.n_layers, p.angle, n_phases);

@@ -22,10 +22,11 @@ static void curve_end(curve *c)
     sd_free(c->early);
 }
 
-/* The middle of the last checkpoint's plateau; without one, where the initial tokens stand out most. */
+/* The middle of the last checkpoint's plateau; without one, where the initial tokens stand out
+ * most. */
 static sd_status choose_state(const sd_results *results, const sd_run_info *info, int64_t *state)
 {
-    sd_status     st = SD_OK;
+    sd_status     st   = SD_OK;
     const int64_t last = info->n_steps - 1, n_phases = sd_dim_length(SD_DIM_PHASE, &info->shape);
     double       *first_state = NULL, *last_state = NULL, *ratio = NULL;
     int64_t      *peak = NULL;
@@ -46,7 +47,7 @@ done:
 
 static sd_status read_curve(const sd_results *results, const sd_run_info *info, curve *c)
 {
-    sd_status     st = SD_OK;
+    sd_status     st       = SD_OK;
     const int64_t n_states = info->shape.n_layers + 1, d = info->shape.d;
     double       *per_state = NULL;
     SD_TRY(sd_results_read(results, 0, SD_V_DIRECTION_TO_FINAL, &c->to_final));
@@ -89,7 +90,7 @@ static void write_base(FILE *data, const sd_run_info *info, const curve *c)
 /* One block per run that continues the first one, and a clause of the caption. */
 static sd_status write_children(const sd_results *results, FILE *data, FILE *caption, int *n)
 {
-    sd_status st = SD_OK;
+    sd_status st    = SD_OK;
     double   *angle = NULL;
     for (int64_t run = 1; run < sd_results_runs(results); run++) {
         const sd_run_info *info = sd_results_run_info(results, run);
@@ -120,11 +121,11 @@ done:
 
 static sd_status write_data(const sd_results *results, FILE *data, FILE *caption, bool *drawn)
 {
-    sd_status          st = SD_OK;
-    const sd_run_info *info = sd_results_run_info(results, 0);
-    curve              c = {0};
+    sd_status          st       = SD_OK;
+    const sd_run_info *info     = sd_results_run_info(results, 0);
+    curve              c        = {0};
     int                children = 0;
-    *drawn = false;
+    *drawn                      = false;
     if (info->n_steps == 0) {
         fprintf(caption, "Not drawn: run %s has no checkpoint.\n", info->name);
         goto done;
@@ -145,6 +146,6 @@ done:
     return st;
 }
 
-const sd_figure sd_figure_stabilisation = {
-    "stabilisation", "The direction over training, and after fine-tuning.", sd_script_stabilisation,
-    write_data};
+const sd_figure sd_figure_stabilisation = {"stabilisation",
+                                           "The direction over training, and after fine-tuning.",
+                                           sd_script_stabilisation, write_data};

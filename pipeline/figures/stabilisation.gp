@@ -9,6 +9,8 @@ stats data index 0 using 5 nooutput; chance = STATS_min
 stats data index 0 using 6 nooutput; state = STATS_max
 stats data index 0 using 1 nooutput; middle = STATS_median; span = STATS_max; points = STATS_records
 first = span
+settled = 0; stats data index 0 using (valid(2) ? settled = 1 : 0) nooutput
+compared = 0; stats data index 0 using (valid(3) ? compared = 1 : 0) nooutput
 stats data index 0 using ($1 > 0 && $1 < first ? first = $1 : 0) nooutput
 branch = 0; furthest = 5
 do for [i=1:children] {
@@ -43,10 +45,10 @@ if (points > 1) {
   set lmargin at screen left; set rmargin at screen cut - (children > 0)*0.01
   set xlabel "training step" offset 0,0.5
   eval step_axis(middle, first, span, 5)
-  plot chance with lines lc rgb "#555555" dt (1.5,3) lw 1.2, \
-       data index 0 using 1:4 with lines lc rgb "#999999" dt (6,4) lw 1.6, \
-       data index 0 using 1:3 with linespoints lt 2 pt 4 pi sparse(points), \
-       data index 0 using 1:2 with linespoints lt 1 pi sparse(points)
+  curves = "chance with lines lc rgb '#555555' dt (1.5,3) lw 1.2, data index 0 using 1:4 with lines lc rgb '#999999' dt (6,4) lw 1.6"
+  if (compared) { curves = curves.", data index 0 using 1:3 with linespoints lt 2 pt 4 pi sparse(points)" }
+  if (settled) { curves = curves.", data index 0 using 1:2 with linespoints lt 1 pi sparse(points)" }
+  eval "plot ".curves
   unset nonlinear x
   unset ylabel
 }

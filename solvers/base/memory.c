@@ -20,8 +20,8 @@ sd_status sd_alloc(int64_t count, int64_t size, void *out)
     void     *memory = NULL;
 
     memcpy(out, &memory, sizeof memory); /* `out` addresses a pointer of any type */
-    SD_REQUIRE(count >= 0 && size >= 1, SD_ERR_INTERNAL, "%" PRId64 " elements of %" PRId64 " bytes",
-               count, size);
+    SD_REQUIRE(count >= 0 && size >= 1, SD_ERR_INTERNAL,
+               "%" PRId64 " elements of %" PRId64 " bytes", count, size);
     SD_REQUIRE(count <= (INT64_MAX - ALIGNMENT) / size && !failure_is_due(), SD_ERR_RESOURCE,
                "no memory for %" PRId64 " x %" PRId64 " bytes", count, size);
 

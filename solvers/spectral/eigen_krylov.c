@@ -27,7 +27,8 @@ typedef struct {
     double        *lu;
     int           *pivot;
     const sd_poll *poll;
-    sd_status      st; /* why a product stopped the solve */
+    sd_status      st;        /* why a product wants the solve to stop */
+    bool           overflown; /* the factors are too bad to go on      */
 } inverse;
 
 /* Factorises at `shift`; false when it is an eigenvalue to the last bit. */
@@ -57,26 +58,43 @@ done:
     return st;
 }
 
-static PetscErrorCode solve(Mat matrix, Vec x, Vec y)
+static bool solved(const inverse *inv, double *x)
 {
-    inverse       *inv  = NULL;
-    const double  *from = NULL;
-    double        *to   = NULL;
-    const int      one  = 1;
-    int            info = 0;
+    const int d = (int)inv->d, one = 1;
+    int       info = 0;
+
+    dgetrs_("N", &d, &one, inv->lu, &d, inv->pivot, x, &d, &info, 1);
+    return info == 0 && sd_all_finite(d, x);
+}
+
+/* When a product fails the solve goes on with the identity until it asks stop_on_failure(): an
+ * error code from here would come back at once, but SLEPc would lose its scratch memory. */
+static PetscErrorCode multiply(Mat matrix, Vec x, Vec y)
+{
+    inverse       *inv = NULL;
+    double        *to  = NULL;
     PetscErrorCode code;
 
     if ((code = MatShellGetContext(matrix, &inv)) != 0) return code;
-    if ((inv->st = sd_poll_now(inv->poll)) != SD_OK) return PETSC_ERR_USER;
-    if ((code = VecGetArrayRead(x, &from)) != 0) return code;
-    if ((code = VecGetArrayWrite(y, &to)) != 0) return code;
-    const int d = (int)inv->d;
-    memcpy(to, from, sizeof *to * (size_t)d);
-    dgetrs_("N", &d, &one, inv->lu, &d, inv->pivot, to, &d, &info, 1);
-    const bool fine = info == 0 && sd_all_finite(d, to);
-    if ((code = VecRestoreArrayWrite(y, &to)) != 0) return code;
-    if ((code = VecRestoreArrayRead(x, &from)) != 0) return code;
-    return fine ? 0 : PETSC_ERR_FP;
+    if ((code = VecCopy(x, y)) != 0) return code;
+    if (inv->st == SD_OK && !inv->overflown) inv->st = sd_poll_now(inv->poll);
+    if (inv->st != SD_OK || inv->overflown) return 0;
+    if ((code = VecGetArray(y, &to)) != 0) return code;
+    inv->overflown = !solved(inv, to);
+    if ((code = VecRestoreArray(y, &to)) != 0) return code;
+    return inv->overflown ? VecCopy(x, y) : 0;
+}
+
+static PetscErrorCode stop_on_failure(EPS eps, PetscInt restart, PetscInt restarts,
+                                      PetscInt converged, PetscInt count,
+                                      EPSConvergedReason *reason, void *context)
+{
+    const inverse *inv = context;
+
+    if (inv->st == SD_OK && !inv->overflown)
+        return EPSStoppingBasic(eps, restart, restarts, converged, count, reason, NULL);
+    *reason = EPS_DIVERGED_ITS;
+    return 0;
 }
 
 static sd_status set_up(inverse *inv, Vec start, Mat *matrix, EPS *eps)
@@ -87,7 +105,7 @@ static sd_status set_up(inverse *inv, Vec start, Mat *matrix, EPS *eps)
     BV             basis;
 
     SD_TRY(SD_PETSC(MatCreateShell(PETSC_COMM_SELF, d, d, d, d, inv, matrix)));
-    SD_TRY(SD_PETSC(MatShellSetOperation(*matrix, MATOP_MULT, (void (*)(void))solve)));
+    SD_TRY(SD_PETSC(MatShellSetOperation(*matrix, MATOP_MULT, (void (*)(void))multiply)));
     SD_TRY(SD_PETSC(EPSCreate(PETSC_COMM_SELF, eps)));
     SD_TRY(SD_PETSC(EPSSetOperators(*eps, *matrix, NULL)));
     SD_TRY(SD_PETSC(EPSSetProblemType(*eps, EPS_NHEP)));
@@ -95,6 +113,7 @@ static sd_status set_up(inverse *inv, Vec start, Mat *matrix, EPS *eps)
     SD_TRY(SD_PETSC(EPSSetWhichEigenpairs(*eps, EPS_LARGEST_MAGNITUDE)));
     SD_TRY(SD_PETSC(EPSSetDimensions(*eps, wanted, space, PETSC_DEFAULT)));
     SD_TRY(SD_PETSC(EPSSetTolerances(*eps, TOLERANCE, RESTARTS)));
+    SD_TRY(SD_PETSC(EPSSetStoppingTestFunction(*eps, stop_on_failure, inv, NULL)));
     SD_TRY(SD_PETSC(EPSSetInitialSpace(*eps, 1, &start)));
     SD_TRY(SD_PETSC(EPSGetBV(*eps, &basis)));
     SD_TRY(sd_petsc_fix_random(basis));
@@ -149,8 +168,8 @@ static sd_status krylov(const sd_dense_map *map, inverse *inv, const double *e, 
     SD_TRY(sd_petsc_vector(d, work, &start));
     SD_TRY(set_up(inv, start, &matrix, &eps));
     const PetscErrorCode code = EPSSolve(eps);
-    SD_TRY(inv->st);                     /* the product's own reason, not SLEPc's echo of it */
-    if (code == PETSC_ERR_FP) goto done; /* the factors overflow: nothing found, not an error */
+    SD_TRY(inv->st);               /* the product's own reason, not SLEPc's echo of it */
+    if (inv->overflown) goto done; /* nothing found, which is not an error */
     SD_TRY(SD_PETSC(code));
     SD_TRY(take_nearest(map, eps, e, work, overlap, out));
 
@@ -167,7 +186,7 @@ sd_status sd_eigen_iterative(int64_t d, const double *m, const double *e, const 
 {
     sd_status    st      = SD_OK;
     double       overlap = -1.0;
-    inverse      inv     = {d, 0.0, NULL, NULL, poll, SD_OK};
+    inverse      inv     = {d, 0.0, NULL, NULL, poll, SD_OK, false};
     sd_dense_map map;
 
     *accepted = false;

@@ -27,7 +27,7 @@ typedef struct {
 typedef struct {
     const sd_operator *op;
     const sd_poll     *poll;
-    sd_status          st;      /* why a product stopped the solve      */
+    sd_status          st;      /* why a product wants the solve to stop */
     double             largest; /* the largest Ritz value so far        */
 } shell;
 
@@ -40,6 +40,8 @@ static void fill_start(uint64_t key, int64_t d, double *x)
         x[i] = (double)(sd_random_bits(&table, 0, i) >> 11) * 0x1p-52 - 1.0;
 }
 
+/* When a product fails the solve goes on with the identity until it asks stop_on_failure(): an
+ * error code from here would come back at once, but SLEPc would lose its scratch memory. */
 static PetscErrorCode multiply(Mat matrix, Vec x, Vec y, bool transposed)
 {
     shell         *s    = NULL;
@@ -48,12 +50,13 @@ static PetscErrorCode multiply(Mat matrix, Vec x, Vec y, bool transposed)
     PetscErrorCode code;
 
     if ((code = MatShellGetContext(matrix, &s)) != 0) return code;
+    if (s->st != SD_OK) return VecCopy(x, y);
     if ((code = VecGetArrayRead(x, &from)) != 0) return code;
     if ((code = VecGetArrayWrite(y, &to)) != 0) return code;
     s->st = sd_operator_apply(s->op, s->poll, transposed, from, to);
     if ((code = VecRestoreArrayWrite(y, &to)) != 0) return code;
     if ((code = VecRestoreArrayRead(x, &from)) != 0) return code;
-    return s->st == SD_OK ? 0 : PETSC_ERR_USER;
+    return s->st != SD_OK ? VecCopy(x, y) : 0;
 }
 
 static PetscErrorCode multiply_plain(Mat matrix, Vec x, Vec y)
@@ -79,6 +82,18 @@ static PetscErrorCode relative_to_largest(SVD svd, PetscReal sigma, PetscReal re
     return 0;
 }
 
+static PetscErrorCode stop_on_failure(SVD svd, PetscInt restart, PetscInt restarts,
+                                      PetscInt converged, PetscInt count,
+                                      SVDConvergedReason *reason, void *context)
+{
+    const shell *s = context;
+
+    if (s->st == SD_OK)
+        return SVDStoppingBasic(svd, restart, restarts, converged, count, reason, NULL);
+    *reason = SVD_DIVERGED_ITS;
+    return 0;
+}
+
 static sd_status set_up(shell *s, Mat *matrix, Vec start, int64_t count, effort how, SVD *svd)
 {
     sd_status      st = SD_OK;
@@ -96,6 +111,7 @@ static sd_status set_up(shell *s, Mat *matrix, Vec start, int64_t count, effort 
     SD_TRY(SD_PETSC(SVDSetDimensions(*svd, (PetscInt)count, (PetscInt)how.space, PETSC_DEFAULT)));
     SD_TRY(SD_PETSC(SVDSetTolerances(*svd, how.tolerance, RESTARTS)));
     SD_TRY(SD_PETSC(SVDSetConvergenceTestFunction(*svd, relative_to_largest, s, NULL)));
+    SD_TRY(SD_PETSC(SVDSetStoppingTestFunction(*svd, stop_on_failure, s, NULL)));
     SD_TRY(SD_PETSC(SVDSetInitialSpaces(*svd, 1, &start, 0, NULL)));
     SD_TRY(SD_PETSC(SVDGetBV(*svd, &right, &left)));
     SD_TRY(sd_petsc_fix_random(right));

@@ -82,18 +82,18 @@ static void both_layouts_of_rotary_positions_are_read(void)
         "{\"rope_theta\": 7e4, \"rope_scaling\": {\"type\": \"linear\", \"factor\": 4}}",
         "{\"rope_theta\": 7e4, \"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 4.0}}",
         "{\"rope_parameters\": {\"rope_theta\": 7e4, \"rope_type\": \"linear\", \"factor\": 4.0}}",
-        "{\"rope_theta\": 3, \"rope_parameters\": {\"rope_theta\": 7e4, \"rope_type\": \"linear\","
-        " \"factor\": 4.0}}",
+        ("{\"rope_theta\": 3, \"rope_parameters\": {\"rope_theta\": 7e4, \"rope_type\": \"linear\","
+         " \"factor\": 4.0}}"),
     };
     static const char *const llama3[] = {
-        "{\"rope_theta\": 5e5, \"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8.0,"
-        " \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0,"
-        " \"original_max_position_embeddings\": 512}}",
-        "{\"rope_parameters\": {\"rope_theta\": 5e5, \"rope_type\": \"llama3\", \"factor\": 8.0,"
-        " \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0}}",
-        "{\"original_max_position_embeddings\": 512, \"max_position_embeddings\": 4096,"
-        " \"rope_parameters\": {\"rope_theta\": 5e5, \"rope_type\": \"llama3\", \"factor\": 8.0,"
-        " \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0}}",
+        ("{\"rope_theta\": 5e5, \"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8.0,"
+         " \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0,"
+         " \"original_max_position_embeddings\": 512}}"),
+        ("{\"rope_parameters\": {\"rope_theta\": 5e5, \"rope_type\": \"llama3\", \"factor\": 8.0,"
+         " \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0}}"),
+        ("{\"original_max_position_embeddings\": 512, \"max_position_embeddings\": 4096,"
+         " \"rope_parameters\": {\"rope_theta\": 5e5, \"rope_type\": \"llama3\", \"factor\": 8.0,"
+         " \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0}}"),
     };
     sd_model m;
 

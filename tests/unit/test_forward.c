@@ -364,6 +364,33 @@ static void tokens_touch_only_what_follows_in_their_sequence(void)
     release(&fix);
 }
 
+/*
+ * Scores of several hundred, which exp() alone would turn into infinity. A score s is known to a
+ * few times 2^-24 |s|, here 1e-4, and a weight to that part of itself.
+ */
+static void large_scores_do_not_overflow(void)
+{
+    fixture     fix;
+    sd_forward *fw = NULL;
+
+    make(&fix, &shapes[0]);
+    const int64_t d = fix.block.d, n = 20, first[] = {0, 20};
+    float        *x = random_floats(&fix, n * d, 0, 1), *mid = own(&fix, n * d, sizeof *mid);
+    float        *gamma = random_floats(&fix, d, 12, 2);
+    double       *want = doubles(n * d), *want_mid = doubles(n * d);
+
+    fix.block.norm1.gamma = gamma;
+    for (int64_t i = 0; i < n * d; i++) want[i] = x[i];
+    naive_block(&fix.block, n, want, want_mid);
+    CHECK(sd_forward_create(&fix.block, n, n, &fw) == SD_OK);
+    CHECK(sd_forward_block(fw, &fix.block, &(sd_sequences){1, first}, x, mid) == SD_OK);
+    for (int64_t i = 0; i < n * d; i++) CLOSE(mid[i], want_mid[i], 1e-4 * (50 + fabs(want_mid[i])));
+    sd_forward_destroy(&fw);
+    release(&fix);
+    sd_free(want);
+    sd_free(want_mid);
+}
+
 /* The tables of another base must not be used for this one. */
 static void frequencies_may_change_between_blocks(void)
 {
@@ -508,6 +535,7 @@ int main(void)
     for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
         block_equals_plain_loops(&shapes[k]);
     tokens_touch_only_what_follows_in_their_sequence();
+    large_scores_do_not_overflow();
     frequencies_may_change_between_blocks();
     nothing_to_do_is_done();
     bad_shapes_are_refused_with_a_reason();

@@ -19,10 +19,11 @@ enum { SHAPES = sizeof shapes / sizeof *shapes, D = 37, F = 53, MAPS = 7 };
 
 static double entry(const sd_matrix *w, int64_t i, int64_t k)
 {
-    float row[256];
+    const char *const first = w->weight;
+    float             value;
 
-    sd_matrix_rows(w, i, 1, row);
-    return row[k];
+    sd_to_float(w->type, 1, first + (i * w->stride + k) * sd_dtype_size(w->type), &value);
+    return value;
 }
 
 /* ---- plain loops: dense A and F from the definitions ---- */

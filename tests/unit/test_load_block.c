@@ -153,6 +153,107 @@ static void embedding_rows_are_those_of_the_ids(const char *dtype)
     sd_checkpoint_close(&o.checkpoint);
 }
 
+enum {
+    WIDE = 3 << 16
+}; /* FFN width: 6 MiB for a matrix of 4 columns in F64, one piece and a half */
+
+static void put(FILE *file, int64_t at, double value)
+{
+    scratch_need(fseek(file, (long)at, SEEK_SET) == 0, "fseek");
+    scratch_need(fwrite(&value, sizeof value, 1, file) == 1, "fwrite");
+}
+
+/* One layer whose FFN takes several pieces to read; zeros, but for element `at` of up_proj. */
+static void write_wide(int64_t at, double value)
+{
+    static const struct {
+        const char *name;
+        int64_t     rows, cols;
+    } part[] = {
+        {"embed_tokens", 5, 4},
+        {"layers.0.input_layernorm", 4, 0},
+        {"layers.0.self_attn.q_proj", 8, 4},
+        {"layers.0.self_attn.k_proj", 4, 4},
+        {"layers.0.self_attn.v_proj", 4, 4},
+        {"layers.0.self_attn.o_proj", 4, 8},
+        {"layers.0.post_attention_layernorm", 4, 0},
+        {"layers.0.mlp.gate_proj", WIDE, 4},
+        {"layers.0.mlp.down_proj", 4, WIDE},
+        {"layers.0.mlp.up_proj", WIDE, 4}, /* the last one: the file ends with it */
+    };
+    char    header[4096] = "{";
+    int64_t used         = 0;
+
+    for (size_t k = 0; k < sizeof part / sizeof part[0]; k++) {
+        const int64_t begin = used, cols = part[k].cols;
+        const size_t  length = strlen(header);
+        char          extent[32];
+
+        used += part[k].rows * (cols > 0 ? cols : 1) * (int64_t)sizeof(double);
+        snprintf(extent, sizeof extent, ",%" PRId64, cols);
+        snprintf(header + length, sizeof header - length,
+                 "%s\"model.%s.weight\":{\"dtype\":\"F64\",\"shape\":[%" PRId64 "%s],"
+                 "\"data_offsets\":[%" PRId64 ",%" PRId64 "]}",
+                 k > 0 ? "," : "", part[k].name, part[k].rows, cols > 0 ? extent : "", begin, used);
+    }
+    strcat(header, "}");
+    tensors_write_raw("model.safetensors", strlen(header), header, NULL, 0);
+
+    FILE         *file = fopen(scratch_path("model.safetensors"), "r+b");
+    const int64_t end  = 8 + (int64_t)strlen(header) + used;
+    put(file, end - 8, 0.0);
+    put(file, end - (4 * WIDE - at) * 8, value);
+    scratch_need(fclose(file) == 0, "fclose");
+    snprintf(header, sizeof header,
+             "{\"architectures\": [\"LlamaForCausalLM\"], \"num_hidden_layers\": 1, "
+             "\"hidden_size\": 4, \"intermediate_size\": %d, \"num_attention_heads\": 4, "
+             "\"num_key_value_heads\": 2, \"head_dim\": 2, \"vocab_size\": 5}",
+             WIDE);
+    scratch_text("config.json", header);
+}
+
+static sd_status count_calls(void *context)
+{
+    ++*(int *)context;
+    return SD_OK;
+}
+
+static void large_tensors_are_read_in_pieces(void)
+{
+    const int64_t    at = 4 * WIDE - 6; /* in the second piece: row WIDE - 2, column 2 */
+    opened           o;
+    sd_loaded_block *block = NULL;
+    int              calls = 0;
+    int64_t          wrong = 0;
+    const sd_poll    poll  = {count_calls, &calls};
+    char             seen[16][SD_XXH128_HEX], alone[SD_XXH128_HEX], want[256];
+
+    write_wide(at, 0.75);
+    CHECK(open_model(&o) == SD_OK);
+    CHECK(sd_block_load(o.checkpoint, o.family, &o.model, 0, &poll, seen, &block) == SD_OK);
+    CHECK(calls == 6 + 3 * 2);
+    for (int64_t k = 0; block != NULL && k < 4 * WIDE; k++)
+        wrong += ((const float *)block->block.up.weight)[k] != (k == at ? 0.75f : 0.0f);
+    CHECK(wrong == 0);
+    sd_loaded_block_destroy(&block);
+    const int64_t i = sd_checkpoint_find(o.checkpoint, "model.layers.0.mlp.up_proj.weight");
+    CHECK(sd_tensor_digest(o.checkpoint, i, true, NULL, alone) == SD_OK);
+    CHECK(strcmp(seen[i], alone) == 0);
+    sd_checkpoint_close(&o.checkpoint);
+
+    write_wide(at, -INFINITY);
+    snprintf(want, sizeof want, "holds an infinity at [%d, 2]", WIDE - 2);
+    CHECK(open_model(&o) == SD_OK);
+    CHECK(sd_tensor_digest(o.checkpoint, i, true, NULL, alone) == SD_ERR_INPUT);
+    CHECK(strstr(sd_message(), want) != NULL);
+    sd_clear();
+    CHECK(sd_block_load(o.checkpoint, o.family, &o.model, 0, NULL, NULL, &block) == SD_ERR_INPUT);
+    snprintf(want, sizeof want, "holds a number beyond single precision at [%d, 2]", WIDE - 2);
+    CHECK(strstr(sd_message(), want) != NULL && block == NULL);
+    sd_clear();
+    sd_checkpoint_close(&o.checkpoint);
+}
+
 static sd_status stop_at_the_third(void *context)
 {
     return ++*(int *)context == 3 ? SD_INTERRUPTED : SD_OK;
@@ -204,6 +305,7 @@ int main(void)
     hashes_on_the_way_are_those_of_the_file("F64");
     embedding_rows_are_those_of_the_ids("F32");
     embedding_rows_are_those_of_the_ids("BF16");
+    large_tensors_are_read_in_pieces();
     loading_can_be_stopped();
     write_llama("F64", true);
     walk_shortages(load_once);

@@ -7,6 +7,13 @@
 #include "solvers/base/memory.h"
 #include "tests/support/check.h"
 
+/* The address checker would otherwise end the program where malloc() returns NULL. It asks here. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+
 static void memory_is_aligned_and_zeroed(void)
 {
     for (int64_t n = 0; n < 300; n += 7) {

@@ -5,8 +5,8 @@
 #include "tests/support/check.h"
 
 /*
- * The exponent below 1 is rounded to float, by at most 2^-25, which the power multiplies by ln theta
- * (at most 11.6 here); three roundings by 2^-24 follow.
+ * The exponent below 1 is rounded to float, by at most 2^-25, which the power multiplies by ln
+ * theta (at most 11.6 here); three roundings by 2^-24 follow.
  */
 static const double tol = 0x1p-25 * 11.6 + 3 * 0x1p-24;
 
