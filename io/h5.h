@@ -115,14 +115,6 @@ sd_status sd_h5_scale_put(const sd_h5 *h5, hid_t parent, const char *name, const
 sd_status sd_h5_strings_put(const sd_h5 *h5, hid_t parent, const sd_h5_spec *spec,
                             const char *const *text);
 
-/**
- * @brief Makes a scale's list of users independent of what happened to lie in memory.
- *
- * The library stores its REFERENCE_LIST with four unset bytes per entry; this writes them as zero.
- * Call it when nothing will be attached any more.
- */
-sd_status sd_h5_scale_settle(const sd_h5 *h5, hid_t scale);
-
 /** @brief A fixed-length, zero-terminated UTF-8 string type. */
 sd_status sd_h5_text_type(const sd_h5 *h5, int64_t bytes, hid_t *out);
 

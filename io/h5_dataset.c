@@ -156,37 +156,6 @@ sd_status sd_h5_strings_put(const sd_h5 *h5, hid_t parent, const sd_h5_spec *spe
     return put_strings(h5, parent, &copy, text, NULL);
 }
 
-sd_status sd_h5_scale_settle(const sd_h5 *h5, hid_t scale)
-{
-    sd_status st     = SD_OK;
-    hid_t     list   = H5I_INVALID_HID;
-    hid_t     type   = H5I_INVALID_HID;
-    hid_t     space  = H5I_INVALID_HID;
-    char     *bytes  = NULL;
-    htri_t    exists = 0;
-
-    SD_TRY(SD_H5(h5, exists = H5Aexists(scale, "REFERENCE_LIST")));
-    if (!exists) goto done;
-    SD_TRY(SD_H5(h5, list = H5Aopen(scale, "REFERENCE_LIST", H5P_DEFAULT)));
-    SD_TRY(SD_H5(h5, type = H5Aget_type(list)));
-    SD_TRY(SD_H5(h5, space = H5Aget_space(list)));
-    const int64_t size  = (int64_t)H5Tget_size(type);
-    const int64_t count = (int64_t)H5Sget_simple_extent_npoints(space);
-    const int64_t used  = (int64_t)H5Tget_member_offset(type, 1) + (int64_t)sizeof(int32_t);
-    SD_REQUIRE(size >= used && count >= 0, SD_ERR_INTERNAL, "a reference list of odd form");
-    SD_TRY(sd_alloc(count, size, &bytes));
-    SD_TRY(SD_H5(h5, H5Aread(list, type, bytes)));
-    for (int64_t i = 0; i < count; i++) memset(bytes + i * size + used, 0, (size_t)(size - used));
-    SD_TRY(SD_H5(h5, H5Awrite(list, type, bytes)));
-
-done:
-    sd_free(bytes);
-    sd_h5_close(&space);
-    sd_h5_close(&type);
-    sd_h5_close(&list);
-    return st;
-}
-
 /* ---- reading ---- */
 
 /* Every component of a path must be a hard link. */

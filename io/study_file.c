@@ -34,7 +34,7 @@ static void release_run(sd_study_file *study)
 /* ---- the file ---- */
 
 sd_status sd_study_file_create(const char *file, const char *title, const char *study,
-                          sd_study_file **out)
+                               sd_study_file **out)
 {
     sd_status      st   = SD_OK;
     const sd_h5    h5   = {file, SD_ERR_RESOURCE};
@@ -166,7 +166,7 @@ done:
 }
 
 sd_status sd_study_file_put(sd_study_file *file, int64_t step_index, sd_variable_id id,
-                       const void *value)
+                            const void *value)
 {
     sd_status   st = SD_OK;
     const sd_h5 h5 = writing(file);
@@ -185,7 +185,7 @@ sd_status sd_study_file_end_run(sd_study_file *file)
     const sd_h5 h5 = writing(file);
 
     SD_REQUIRE(file->run_is_open, SD_ERR_INTERNAL, "'%s': no run to end", file->file);
-    SD_TRY(sd_variables_finish(&h5, file->group, &file->scales, &file->run));
+    SD_TRY(sd_variables_finish(&h5, &file->run));
     file->run_is_open = false;
 
 done:
@@ -245,7 +245,6 @@ sd_status sd_study_file_put_failures(sd_study_file *file, int64_t n, const sd_fa
     SD_TRY(sd_h5_group(&h5, file->id, "failures", &group));
     SD_TRY(put_counter(&h5, group, SD_C_FAILURE, n, &scale));
     SD_TRY(put_failure_columns(&h5, group, n, failure, scale));
-    SD_TRY(sd_h5_scale_settle(&h5, scale));
 
 done:
     sd_h5_close(&scale);
@@ -254,7 +253,7 @@ done:
 }
 
 sd_status sd_study_file_put_signatures(sd_study_file *file, int64_t m, const char *const *name,
-                                  const double *distance, const double *log10_chance)
+                                       const double *distance, const double *log10_chance)
 {
     sd_status   st    = SD_OK;
     const sd_h5 h5    = writing(file);
@@ -266,7 +265,6 @@ sd_status sd_study_file_put_signatures(sd_study_file *file, int64_t m, const cha
     SD_TRY(put_column(&h5, group, SD_C_SIGNATURE_NAME, m, scale, name));
     SD_TRY(put_column(&h5, group, SD_C_SIGNATURE_DISTANCE, m, scale, distance));
     SD_TRY(put_column(&h5, group, SD_C_SIGNATURE_CHANCE, m, scale, log10_chance));
-    SD_TRY(sd_h5_scale_settle(&h5, scale));
 
 done:
     sd_h5_close(&scale);
@@ -284,7 +282,6 @@ static sd_status put_timings(const sd_h5 *h5, hid_t group, const sd_provenance *
     SD_TRY(put_column(h5, group, SD_C_UNIT_RUN, n, scale, provenance->timing_run));
     SD_TRY(put_column(h5, group, SD_C_UNIT_STEP, n, scale, provenance->timing_step));
     SD_TRY(put_column(h5, group, SD_C_UNIT_TIMINGS, n, scale, provenance->timing_s));
-    SD_TRY(sd_h5_scale_settle(h5, scale));
 
 done:
     sd_h5_close(&scale);

@@ -111,7 +111,7 @@ static sd_status put_variables(const sd_h5 *h5, hid_t file, const sd_unit *unit)
     for (int id = 0; id < SD_V_COUNT; id++)
         if (sd_variable_is_stored((sd_variable_id)id, SD_NO_STEPS))
             SD_TRY(sd_variables_put(h5, &out, 0, (sd_variable_id)id, unit->value[id]));
-    SD_TRY(sd_variables_finish(h5, file, NULL, &out));
+    SD_TRY(sd_variables_finish(h5, &out));
 
 done:
     sd_variables_release(&out);

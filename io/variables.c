@@ -252,32 +252,7 @@ done:
     return st;
 }
 
-/* Settles the scales that lie in the groups of variables. */
-static sd_status settle_group_scales(const sd_h5 *h5, hid_t group)
-{
-    sd_status st    = SD_OK;
-    hid_t     scale = H5I_INVALID_HID;
-    char      path[SD_SCALE_PATH], before[SD_SCALE_PATH] = "";
-
-    for (int id = 0; id < SD_V_COUNT; id++)
-        for (int i = 0; i < SD_VARIABLE_DIMS; i++) {
-            const sd_dim dim = sd_variables[id].dim[i];
-            if (!sd_dims[dim].in_group) continue;
-            sd_scale_path((sd_variable_id)id, dim, path);
-            if (strcmp(path, before) == 0) continue;
-            memcpy(before, path, sizeof before);
-            SD_TRY(SD_H5(h5, scale = H5Dopen2(group, path, H5P_DEFAULT)));
-            SD_TRY(sd_h5_scale_settle(h5, scale));
-            sd_h5_close(&scale);
-        }
-
-done:
-    sd_h5_close(&scale);
-    return st;
-}
-
-sd_status sd_variables_finish(const sd_h5 *h5, hid_t group, const sd_scales *scales,
-                              sd_variables_out *out)
+sd_status sd_variables_finish(const sd_h5 *h5, sd_variables_out *out)
 {
     sd_status     st    = SD_OK;
     const int64_t steps = out->n_steps == SD_NO_STEPS ? 1 : out->n_steps;
@@ -291,9 +266,6 @@ sd_status sd_variables_finish(const sd_h5 *h5, hid_t group, const sd_scales *sca
         SD_TRY(sd_digest_hex(out->digest[id], hex));
         SD_TRY(sd_h5_put_text(h5, out->dataset[id], "sha256", hex));
     }
-    for (int dim = 0; scales != NULL && dim < SD_DIM_COUNT; dim++)
-        if (scales->id[dim] >= 0) SD_TRY(sd_h5_scale_settle(h5, scales->id[dim]));
-    if (scales != NULL) SD_TRY(settle_group_scales(h5, group));
 
 done:
     return st;

@@ -60,12 +60,8 @@ sd_status sd_variables_create(const sd_h5 *h5, hid_t group, const sd_shape *shap
 sd_status sd_variables_put(const sd_h5 *h5, sd_variables_out *out, int64_t step_index,
                            sd_variable_id id, const void *value);
 
-/**
- * @brief Records the checksums, after every variable of every step was written.
- * @param[in] group, scales  as given to sd_variables_create()
- */
-sd_status sd_variables_finish(const sd_h5 *h5, hid_t group, const sd_scales *scales,
-                              sd_variables_out *out);
+/** @brief Records the checksums, after every variable of every step was written. */
+sd_status sd_variables_finish(const sd_h5 *h5, sd_variables_out *out);
 
 void sd_variables_release(sd_variables_out *out);
 

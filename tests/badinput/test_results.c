@@ -399,6 +399,8 @@ static void every_failing_allocation_is_survived(void)
             st = work[i]();
             sd_alloc_fail_at(0);
             CHECK(st == SD_OK || (st == SD_ERR_RESOURCE && strstr(sd_message(), "memory") != NULL));
+            CHECK(H5Fget_obj_count(H5F_OBJ_ALL, H5F_OBJ_ALL) ==
+                  0); /* all that was opened is closed */
             sd_clear();
         }
         CHECK(st == SD_OK && k > 30);

@@ -38,9 +38,11 @@ def check(condition, what):
         print(f"not true: {what}", file=sys.stderr)
 
 
-def write(folder, name, host):
+def write(folder, name, host, filling):
+    """Writes the study; what malloc gives (of the GNU C library) is filled with `filling` before."""
     path = os.path.join(folder, name)
-    subprocess.run([WRITER, path, host], check=True)
+    environment = dict(os.environ, MALLOC_PERTURB_=str(filling))
+    subprocess.run([WRITER, path, host], check=True, env=environment)
     return path
 
 
@@ -167,14 +169,15 @@ def the_same_again_is_the_same_file(first, again):
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        first = write(folder, "first é.h5", "one")
+        first = write(folder, "first é.h5", "one", 85)
         h5dump_prints_every_dataset(first)
         every_dataset_is_described(first)
         checksums_are_those_of_the_bytes(first)
         for engine in ENGINES:
             xarray_opens_tree_and_groups(first, engine)
-        only_provenance_differs(first, write(folder, "second.h5", "another, with a longer name"))
-        the_same_again_is_the_same_file(first, write(folder, "third.h5", "one"))
+        second = write(folder, "second.h5", "another, with a longer name", 170)
+        only_provenance_differs(first, second)
+        the_same_again_is_the_same_file(first, write(folder, "third.h5", "one", 170))
     return 1 if FAILURES else 0
 
 
