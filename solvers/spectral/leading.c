@@ -252,6 +252,7 @@ sd_status sd_svd_leading(const sd_operator *op, uint64_t key, const sd_poll *pol
 
     SD_TRY(sd_spectral_check_started());
     SD_TRY(sd_triplets_check(op, out));
+    sd_triplets_clear(op->d, out);
     const int64_t space = 2 * out->count + 16 > SPACE_MIN ? 2 * out->count + 16 : SPACE_MIN;
     if (space >= op->d) return by_forming(op, poll, out);
     SD_REQUIRE(2 * space <= INT32_MAX / op->d, SD_ERR_RESOURCE,

@@ -12,8 +12,11 @@ static sd_status fill(const void *context, int64_t n, const int64_t *column, dou
 {
     const dense *a = context;
 
-    for (int64_t k = 0; k < n; k++)
-        memcpy(out + k * a->d, a->m + column[k] * a->d, sizeof *out * (size_t)a->d);
+    for (int64_t k = 0; k < n; k++) {
+        const bool inside = column[k] >= 0 && column[k] < a->d;
+        CHECK(inside);
+        if (inside) memcpy(out + k * a->d, a->m + column[k] * a->d, sizeof *out * (size_t)a->d);
+    }
     return SD_OK;
 }
 

@@ -173,6 +173,59 @@ static void degenerate_maps_are_solved(void)
     free(m);
 }
 
+static void give_zero(const void *context, bool transposed, const double *x, double *y)
+{
+    const dense *a = context;
+
+    (void)transposed;
+    (void)x;
+    memset(y, 0, sizeof *y * (size_t)a->d);
+}
+
+/* Too large to be formed as a way out. */
+static void a_large_map_of_zeros_is_solved(void)
+{
+    const dense       a        = {5000, NULL};
+    const sd_operator op       = {a.d, give_zero, &a};
+    double            sigma[3] = {1, 1, 1}, residual[3] = {1, 1, 1};
+    double *const u = calloc(5000, sizeof *u), *const v = calloc(5000, sizeof *v);
+    sd_triplets t = {3, sigma, residual, u, v};
+
+    CHECK(u != NULL && v != NULL && sd_svd_leading(&op, 1, NULL, &t) == SD_OK);
+    for (int i = 0; i < 3; i++) CHECK(sigma[i] == 0.0 && residual[i] == 0.0);
+    free(u);
+    free(v);
+}
+
+/* The operator differs from the matrix by 1e-3 q v', which only M v sees (q is perpendicular to u),
+ * or by 1e-3 u q', which only M' u sees. The residual shows either. */
+static void residuals_show_both_sides_of_the_operator(void)
+{
+    const int64_t d = 80;
+    double *const u = dense_orthogonal(d, 1), *const v = dense_orthogonal(d, 2);
+    double s[80];
+
+    for (int i = 0; i < d; i++) s[i] = 2.0 * pow(0.8, i);
+    for (int side = 0; side < 2; side++) {
+        double *const m = dense_from_triplets(d, u, s, v), *const off = dense_new(d);
+        const double *const left = side == 0 ? u + d : u, *const right = side == 0 ? v : v + d;
+        const dense       a  = {d, off};
+        const sd_operator op = dense_operator(&a);
+        result            r;
+        sd_triplets       t = wanted(&r, d, 1);
+
+        for (int64_t k = 0; k < d; k++)
+            for (int64_t i = 0; i < d; i++)
+                off[k * d + i] = m[k * d + i] + 1e-3 * left[i] * right[k];
+        CHECK(sd_svd_full(&op, m, NULL, &t) == SD_OK);
+        CLOSE(r.residual[0], 1e-3 / 2.0, 1e-12);
+        free(m);
+        free(off);
+    }
+    free(u);
+    free(v);
+}
+
 static void lapack_and_slepc_agree(void)
 {
     for (uint64_t seed = 1; seed <= 5; seed++) {
@@ -241,6 +294,12 @@ static void results_are_the_same_bits_whatever_came_before(void)
         CHECK(memcmp(&first, &again, sizeof first) == 0);
         free(push);
     }
+    for (int64_t k = 0; k < d; k++) /* identity plus a defect: breakdowns draw random vectors */
+        for (int64_t i = 0; i < d; i++) m[k * d + i] = (i == k) + 30.0 * (i == 3) * (k == 5);
+    CHECK(leading(d, m, 5, 8, NULL, &first) == SD_OK);
+    CHECK(leading(90, other, 3, 2, NULL, &between) == SD_OK);
+    CHECK(leading(d, m, 5, 8, NULL, &again) == SD_OK);
+    CHECK(memcmp(&first, &again, sizeof first) == 0);
     CHECK(leading(d, m, 6, 8, NULL, &again) == SD_OK); /* the key decides the start */
     CHECK(memcmp(&first, &again, sizeof first) != 0);
     free(m);
@@ -342,6 +401,8 @@ int main(int argc, char **argv)
 
     spectra_of_many_kinds_are_found();
     degenerate_maps_are_solved();
+    a_large_map_of_zeros_is_solved();
+    residuals_show_both_sides_of_the_operator();
     lapack_and_slepc_agree();
     tiny_maps_are_solved();
     sizes_and_counts_in_between_are_solved();
