@@ -104,9 +104,16 @@ sd_status sd_h5_dataset_create(const sd_h5 *h5, hid_t parent, const sd_h5_spec *
 sd_status sd_h5_dataset_put(const sd_h5 *h5, hid_t parent, const sd_h5_spec *spec,
                             const void *values, hid_t *out);
 
-/** @brief Writes one dimension scale: `values` int64, or labels; exactly one is not NULL. */
-sd_status sd_h5_scale_put(const sd_h5 *h5, hid_t parent, const char *name, const char *long_name,
-                          int64_t n, const int64_t *values, const char *const *labels, hid_t *out);
+/** A dimension scale: exactly one of `values` and `labels` is not NULL. */
+typedef struct {
+    const char        *name, *long_name;
+    int64_t            n;
+    const int64_t     *values; /* n            */
+    const char *const *labels; /* n, or NULL   */
+} sd_h5_scale;
+
+/** @brief Writes one dimension scale. `out`: the open dataset, which variables will name. */
+sd_status sd_h5_scale_put(const sd_h5 *h5, hid_t parent, const sd_h5_scale *scale, hid_t *out);
 
 /**
  * @brief Writes strings as one dataset, zero-padded to the longest.

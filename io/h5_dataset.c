@@ -123,29 +123,28 @@ done:
     return st;
 }
 
-sd_status sd_h5_scale_put(const sd_h5 *h5, hid_t parent, const char *name, const char *long_name,
-                          int64_t n, const int64_t *values, const char *const *labels, hid_t *out)
+sd_status sd_h5_scale_put(const sd_h5 *h5, hid_t parent, const sd_h5_scale *scale, hid_t *out)
 {
-    sd_status  st    = SD_OK;
-    hid_t      scale = H5I_INVALID_HID;
-    sd_h5_spec spec  = {.name      = name,
-                        .units     = "1",
-                        .long_name = long_name,
-                        .type      = H5T_STD_I64LE,
-                        .rank      = 1,
-                        .dims      = {(hsize_t)n},
-                        .scale     = {H5I_INVALID_HID}};
+    sd_status  st      = SD_OK;
+    hid_t      dataset = H5I_INVALID_HID;
+    sd_h5_spec spec    = {.name      = scale->name,
+                          .units     = "1",
+                          .long_name = scale->long_name,
+                          .type      = H5T_STD_I64LE,
+                          .rank      = 1,
+                          .dims      = {(hsize_t)scale->n},
+                          .scale     = {H5I_INVALID_HID}};
 
-    if (labels != NULL)
-        SD_TRY(put_strings(h5, parent, &spec, labels, &scale));
+    if (scale->labels != NULL)
+        SD_TRY(put_strings(h5, parent, &spec, scale->labels, &dataset));
     else
-        SD_TRY(sd_h5_dataset_put(h5, parent, &spec, values, &scale));
-    SD_TRY(SD_H5(h5, H5DSset_scale(scale, name)));
-    *out  = scale;
-    scale = H5I_INVALID_HID;
+        SD_TRY(sd_h5_dataset_put(h5, parent, &spec, scale->values, &dataset));
+    SD_TRY(SD_H5(h5, H5DSset_scale(dataset, scale->name)));
+    *out    = dataset;
+    dataset = H5I_INVALID_HID;
 
 done:
-    sd_h5_close(&scale);
+    sd_h5_close(&dataset);
     return st;
 }
 

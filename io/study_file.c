@@ -204,7 +204,8 @@ static sd_status put_counter(const sd_h5 *h5, hid_t group, sd_column_id id, int6
 
     SD_TRY(sd_alloc(n, sizeof *count, &count));
     for (int64_t i = 0; i < n; i++) count[i] = i;
-    SD_TRY(sd_h5_scale_put(h5, group, column->name, column->long_name, n, count, NULL, out));
+    const sd_h5_scale scale = {column->name, column->long_name, n, count, NULL};
+    SD_TRY(sd_h5_scale_put(h5, group, &scale, out));
 
 done:
     sd_free(count);

@@ -30,7 +30,8 @@ static sd_status create_scale(const sd_h5 *h5, hid_t group, sd_dim dim, int64_t 
         for (int64_t i = 0; i < n; i++) counted[i] = info->first + i;
         values = counted;
     }
-    SD_TRY(sd_h5_scale_put(h5, group, info->name, info->long_name, n, values, info->labels, out));
+    const sd_h5_scale scale = {info->name, info->long_name, n, values, info->labels};
+    SD_TRY(sd_h5_scale_put(h5, group, &scale, out));
 
 done:
     sd_free(counted);

@@ -369,7 +369,7 @@ static sd_status first_reading(measurement *m)
         sd_loaded_block_destroy(&m->loaded);
     }
     SD_TRY(complete_digests(m));
-    SD_TRY(sd_phenomenon_find(m->states, m->model.norm_eps, m->unit, &m->phenomenon));
+    SD_TRY(sd_phenomenon_find(m->states, m->model.norm_eps, &m->phenomenon));
 
 done:
     return st;
@@ -512,7 +512,8 @@ done:
 
 /* ---- the unit ---- */
 
-/* The leader collects from each layer's owner the entries of every variable that goes by layers. */
+/* The leader collects from each layer's owner the entries of every variable that goes by layers;
+ * what it knows by itself it records afterwards. */
 static void collect_layers(measurement *m)
 {
     enum { TAG_LAYER = 2 };
@@ -539,6 +540,7 @@ static sd_status write_unit(measurement *m, double elapsed_s)
 {
     sd_status st = SD_OK;
 
+    SD_TRY(sd_phenomenon_record(m->phenomenon, m->states, m->unit));
     SD_TRY(sd_copy_string(m->fingerprint, &m->unit->info.fingerprint));
     SD_TRY(sd_copy_string(m->key, &m->unit->info.key));
     m->unit->info.elapsed_s = elapsed_s;

@@ -100,25 +100,22 @@ done:
     return st;
 }
 
-static sd_status fill_directions(const sd_states *s, sd_phenomenon *p, sd_unit *unit)
+static sd_status find_directions(const sd_states *s, sd_phenomenon *p)
 {
     sd_status st = SD_OK;
     double    unused;
 
     for (int k = 0; k < p->phases->n_phases; k++) {
-        const sd_phase *phase  = &p->phases->phase[k];
-        double         *e      = p->direction + k * s->d;
-        double         *other  = sd_unit_f64(unit, SD_V_PHASE_DIRECTION_OTHER) + k * s->d;
-        double         *spread = sd_unit_f64(unit, SD_V_PHASE_SPREAD) + k;
+        const sd_phase *phase = &p->phases->phase[k];
+        double         *e = p->direction + k * s->d, *other = p->other + k * s->d;
 
         if (phase->tokens[0] > 0) {
-            SD_TRY(direction_over(s, phase, true, e, spread));
+            SD_TRY(direction_over(s, phase, true, e, &p->spread[k]));
             SD_TRY(direction_over(s, phase, false, other, &unused));
         } else {
-            SD_TRY(direction_over(s, phase, false, other, spread));
+            SD_TRY(direction_over(s, phase, false, other, &p->spread[k]));
             memcpy(e, other, (size_t)s->d * sizeof *e);
         }
-        memcpy(sd_unit_f64(unit, SD_V_PHASE_DIRECTION) + k * s->d, e, (size_t)s->d * sizeof *e);
     }
 
 done:
@@ -217,7 +214,7 @@ static void measure_layer(const sd_states *s, double eps, const int64_t *token, 
     for (int b = 0; b < 2; b++) scale[b] = sum[1 + b] / (double)n;
 }
 
-static sd_status fill_truth(const sd_states *s, double eps, sd_phenomenon *p, sd_unit *unit)
+static sd_status find_truth(const sd_states *s, double eps, sd_phenomenon *p)
 {
     sd_status st    = SD_OK;
     int64_t  *token = NULL, n;
@@ -226,15 +223,10 @@ static sd_status fill_truth(const sd_states *s, double eps, sd_phenomenon *p, sd
         SD_TRY(sd_phenomenon_tokens(s, &p->phases->phase[k], &token, &n));
         for (int64_t l = 0; l < s->n_layers; l++) {
             const int64_t at = l * SD_MAX_PHASES + k;
-            double        ratio;
 
-            measure_layer(s, eps, token, n, l, &ratio, p->scale + 2 * at);
-            sd_unit_f64(unit, SD_V_DECAY_NORM_RATIO)[at] = ratio;
-            for (int b = 0; b < 2; b++)
-                sd_unit_f64(unit, SD_V_DECAY_SCALE)[2 * at + b] = p->scale[2 * at + b];
+            measure_layer(s, eps, token, n, l, &p->norm_ratio[at], p->scale + 2 * at);
             if (s->rank == 0)
-                sd_unit_f64(unit, SD_V_DECAY_TRUE_CHANGE)[at] =
-                    true_change(s, p->direction + k * s->d, token, n, l);
+                p->true_change[at] = true_change(s, p->direction + k * s->d, token, n, l);
         }
         sd_free(token);
         token = NULL;
@@ -247,52 +239,73 @@ done:
 
 /* ---- the whole ---- */
 
-static sd_status find_on_each(const sd_states *s, sd_phenomenon *p)
+static sd_status allocate(const sd_states *s, sd_phenomenon *p)
 {
-    const sd_norms norms = {s->n_layers, s->n_tokens, s->norm, s->initial};
-    sd_status      st    = SD_OK;
+    const int64_t vectors = SD_MAX_PHASES * s->d, layers = SD_MAX_PHASES * s->n_layers;
+    sd_status     st = SD_OK;
 
     p->d = s->d;
-    SD_TRY(sd_alloc(SD_MAX_PHASES * s->d, sizeof *p->direction, &p->direction));
-    SD_TRY(sd_alloc(2 * SD_MAX_PHASES * s->n_layers, sizeof *p->scale, &p->scale));
-    fill_nan(SD_MAX_PHASES * s->d, p->direction);
-    SD_TRY(sd_phases_find(&norms, &p->phases));
+    SD_TRY(sd_alloc(vectors, sizeof *p->direction, &p->direction));
+    SD_TRY(sd_alloc(vectors, sizeof *p->other, &p->other));
+    SD_TRY(sd_alloc(2 * layers, sizeof *p->scale, &p->scale));
+    SD_TRY(sd_alloc(layers, sizeof *p->norm_ratio, &p->norm_ratio));
+    SD_TRY(sd_alloc(layers, sizeof *p->true_change, &p->true_change));
+    fill_nan(vectors, p->direction);
+    fill_nan(vectors, p->other);
+    fill_nan(2 * layers, p->scale);
+    fill_nan(layers, p->norm_ratio);
+    fill_nan(layers, p->true_change);
+    fill_nan(SD_MAX_PHASES, p->spread);
 
 done:
     return st;
 }
 
-static sd_status fill_on_leader(const sd_states *s, sd_phenomenon *p, sd_unit *unit)
+sd_status sd_phenomenon_find(const sd_states *states, double eps, sd_phenomenon **out)
 {
-    sd_status st = SD_OK;
-
-    SD_TRY(fill_norms(s, unit));
-    SD_TRY(fill_per_state(s, unit));
-    SD_TRY(fill_directions(s, p, unit));
-    fill_phases(p->phases, s->n_layers, unit);
-
-done:
-    return st;
-}
-
-sd_status sd_phenomenon_find(const sd_states *states, double eps, sd_unit *unit,
-                             sd_phenomenon **out)
-{
-    sd_status      st = SD_OK;
-    sd_phenomenon *p  = NULL;
+    const sd_norms norms = {states->n_layers, states->n_tokens, states->norm, states->initial};
+    sd_status      st    = SD_OK;
+    sd_phenomenon *p     = NULL;
 
     *out = NULL;
     st   = sd_alloc(1, sizeof *p, &p);
-    if (st == SD_OK) st = find_on_each(states, p);
-    if (st == SD_OK && states->rank == 0) st = fill_on_leader(states, p, unit);
+    if (st == SD_OK) st = allocate(states, p);
+    if (st == SD_OK) st = sd_phases_find(&norms, &p->phases);
+    if (st == SD_OK && states->rank == 0) st = find_directions(states, p);
     SD_TRY(sd_agree(states->team, st));
     MPI_Bcast(p->direction, (int)(SD_MAX_PHASES * states->d), MPI_DOUBLE, 0, states->team);
-    SD_TRY(sd_agree(states->team, fill_truth(states, eps, p, unit)));
+    SD_TRY(sd_agree(states->team, find_truth(states, eps, p)));
     *out = p;
     p    = NULL;
 
 done:
     sd_phenomenon_destroy(&p);
+    return st;
+}
+
+static void copy(const double *from, const sd_unit *unit, sd_variable_id id)
+{
+    memcpy(sd_unit_f64(unit, id), from,
+           (size_t)sd_variable_elements(id, &unit->shape) * sizeof *from);
+}
+
+sd_status sd_phenomenon_record(const sd_phenomenon *phenomenon, const sd_states *states,
+                               sd_unit *unit)
+{
+    const sd_phenomenon *p  = phenomenon;
+    sd_status            st = SD_OK;
+
+    SD_TRY(fill_norms(states, unit));
+    SD_TRY(fill_per_state(states, unit));
+    fill_phases(p->phases, states->n_layers, unit);
+    copy(p->direction, unit, SD_V_PHASE_DIRECTION);
+    copy(p->other, unit, SD_V_PHASE_DIRECTION_OTHER);
+    copy(p->spread, unit, SD_V_PHASE_SPREAD);
+    copy(p->true_change, unit, SD_V_DECAY_TRUE_CHANGE);
+    copy(p->norm_ratio, unit, SD_V_DECAY_NORM_RATIO);
+    copy(p->scale, unit, SD_V_DECAY_SCALE);
+
+done:
     return st;
 }
 
@@ -303,7 +316,10 @@ void sd_phenomenon_destroy(sd_phenomenon **phenomenon)
     if (p == NULL) return;
     sd_phases_destroy(&p->phases);
     sd_free(p->direction);
+    sd_free(p->other);
     sd_free(p->scale);
+    sd_free(p->norm_ratio);
+    sd_free(p->true_change);
     sd_free(p);
     *phenomenon = NULL;
 }

@@ -34,12 +34,12 @@ typedef struct {
     int64_t   n_heads, n_kv, d_head; /* attention: heads, key/value heads, size of one        */
     sd_wiring wiring;
     sd_act    act;
-    sd_norm   norm1, norm2;     /* before attention, before the FFN                           */
-    sd_rope   rope;             /* the positions' part of attention                           */
-    sd_matrix query, key;       /* n_heads d_head x d,  n_kv d_head x d                       */
-    sd_matrix value, out;       /* n_kv d_head x d,  d x n_heads d_head                       */
-    sd_matrix gate, up;         /* f x d each; gate.rows is 0 for a plain FFN                 */
-    sd_matrix down;             /* d x f                                                      */
+    sd_norm   norm1, norm2; /* before attention, before the FFN                           */
+    sd_rope   rope;         /* the positions' part of attention                           */
+    sd_matrix query, key;   /* n_heads d_head x d,  n_kv d_head x d                       */
+    sd_matrix value, out;   /* n_kv d_head x d,  d x n_heads d_head                       */
+    sd_matrix gate, up;     /* f x d each; gate.rows is 0 for a plain FFN                 */
+    sd_matrix down;         /* d x f                                                      */
 } sd_block;
 
 #endif

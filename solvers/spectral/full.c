@@ -76,7 +76,9 @@ static sd_status take_by_operator(const sd_operator *op, const sd_poll *poll, co
     for (int64_t i = 0; i < out->count && i < BY_OPERATOR; i++) {
         double *const v = work + f->d;
         cblas_dcopy(d, f->vt + i, d, v, 1);
-        SD_TRY(sd_triplets_take(op, poll, i, f->s[i], f->u + i * f->d, v, work, out));
+        const sd_triplet one = {f->s[i], f->u + i * f->d, v};
+
+        SD_TRY(sd_triplets_take(op, poll, i, &one, work, out));
     }
 
 done:

@@ -135,7 +135,7 @@ static sd_status take_converged(const shell *s, SVD svd, double *work, sd_triple
     for (PetscInt i = 0; i < converged && i < out->count; i++) {
         double sigma = 0.0;
         SD_TRY(SD_PETSC(SVDGetSingularTriplet(svd, i, &sigma, u_vec, v_vec)));
-        SD_TRY(sd_triplets_take(s->op, s->poll, i, sigma, u, v, scratch, out));
+        SD_TRY(sd_triplets_take(s->op, s->poll, i, &(sd_triplet){sigma, u, v}, scratch, out));
     }
 
 done:
@@ -238,7 +238,7 @@ static sd_status take_zero(const sd_operator *op, const sd_poll *poll, double *w
     for (int64_t i = 0; i < op->d; i++) axis[i] = 0.0;
     for (int64_t i = 0; i < out->count; i++) {
         axis[i] = 1.0;
-        SD_TRY(sd_triplets_take(op, poll, i, 0.0, axis, axis, work, out));
+        SD_TRY(sd_triplets_take(op, poll, i, &(sd_triplet){0.0, axis, axis}, work, out));
         axis[i] = 0.0;
     }
 done:

@@ -49,11 +49,12 @@ double sd_relative(double residual, double scale)
     return residual == 0.0 ? 0.0 : residual / scale;
 }
 
-sd_status sd_triplets_take(const sd_operator *op, const sd_poll *poll, int64_t i, double sigma,
-                           const double *u, const double *v, double *work, sd_triplets *out)
+sd_status sd_triplets_take(const sd_operator *op, const sd_poll *poll, int64_t i,
+                           const sd_triplet *triplet, double *work, sd_triplets *out)
 {
-    sd_status st = SD_OK;
-    const int d  = (int)op->d;
+    sd_status     st = SD_OK;
+    const int     d  = (int)op->d;
+    const double *u = triplet->u, *v = triplet->v, sigma = triplet->sigma;
 
     SD_TRY(sd_operator_apply(op, poll, false, v, work));
     cblas_daxpy(d, -sigma, u, 1, work, 1);

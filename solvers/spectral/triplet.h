@@ -20,17 +20,22 @@ void sd_triplets_clear(int64_t d, sd_triplets *t);
 sd_status sd_operator_apply(const sd_operator *op, const sd_poll *poll, bool transposed,
                             const double *x, double *y);
 
+/** One triplet: u and v of d each, unit, borrowed. */
+typedef struct {
+    double        sigma;
+    const double *u, *v;
+} sd_triplet;
+
 /**
  * @brief Takes triplet i over: sigma, the two-sided residual by the operator, and for i = 0 the
  * vectors, oriented.
  *
  * The first one sets the scale: call with i = 0 first. A map that is zero has residuals of zero.
  *
- * @param[in] u, v  d each, unit
  * @param[in] work  d, scratch
  */
-sd_status sd_triplets_take(const sd_operator *op, const sd_poll *poll, int64_t i, double sigma,
-                           const double *u, const double *v, double *work, sd_triplets *out);
+sd_status sd_triplets_take(const sd_operator *op, const sd_poll *poll, int64_t i,
+                           const sd_triplet *triplet, double *work, sd_triplets *out);
 
 /** @brief residual / scale; 0 / 0 is 0: the pair is exact. */
 double sd_relative(double residual, double scale);

@@ -10,14 +10,17 @@
 #include <string.h>
 #include <unistd.h>
 
-static char temporary_folder[64];
-static char temporary_path[128];
+static char temporary_folder[512];
+static char temporary_path[1024];
 
 /* The path of NAME in the folder, which is made on the first call; valid until the next call. */
 static inline const char *temporary(const char *name)
 {
     if (temporary_folder[0] == '\0') {
-        strcpy(temporary_folder, "/tmp/singdef-test-XXXXXX");
+        const char *base = getenv("TMPDIR");
+
+        snprintf(temporary_folder, sizeof temporary_folder, "%s/singdef-test-XXXXXX",
+                 base != NULL ? base : "/tmp");
         if (mkdtemp(temporary_folder) == NULL) exit(1);
     }
     snprintf(temporary_path, sizeof temporary_path, "%s/%s", temporary_folder, name);
