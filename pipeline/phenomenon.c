@@ -92,8 +92,8 @@ static sd_status direction_over(const sd_states *s, const sd_phase *phase, bool 
     for (int64_t t = 0; t < s->n_tokens; t++)
         if (phase->member[t] && s->initial[t] == initial)
             token_direction(s, phase, t, vectors + n++ * s->d);
-    sd_direction_mean(n, s->d, vectors, NULL, direction);
-    SD_TRY(sd_direction_spread(n < SPREAD_TOKENS ? n : SPREAD_TOKENS, s->d, vectors, NULL, spread));
+    sd_direction_mean(n, s->d, vectors, direction);
+    SD_TRY(sd_direction_spread(n < SPREAD_TOKENS ? n : SPREAD_TOKENS, s->d, vectors, spread));
 
 done:
     sd_free(vectors);

@@ -4,7 +4,7 @@
 #include "io/text.h"
 #include "solvers/base/memory.h"
 #include "tests/support/check.h"
-#include "tests/support/temporary.h"
+#include "tests/support/scratch.h"
 
 static void text_is_refused(const char *bytes, size_t length, const char *why)
 {
@@ -12,7 +12,7 @@ static void text_is_refused(const char *bytes, size_t length, const char *why)
     int64_t n    = 0;
 
     sd_clear();
-    CHECK(sd_text_read(temporary_write("a", bytes, length), &text, &n) == SD_ERR_INPUT);
+    CHECK(sd_text_read(scratch_file("a", bytes, length), &text, &n) == SD_ERR_INPUT);
     CHECK(text == NULL && n == 0);
     if (strstr(sd_message(), why) == NULL) fprintf(stderr, "got: %s\n", sd_message());
     CHECK(strstr(sd_message(), why) != NULL);
@@ -31,19 +31,19 @@ static void what_is_no_file_is_refused(void)
     int64_t n    = 0;
 
     sd_clear();
-    CHECK(sd_text_read(temporary("missing"), &text, &n) == SD_ERR_INPUT);
+    CHECK(sd_text_read(scratch_path("missing"), &text, &n) == SD_ERR_INPUT);
     CHECK(strstr(sd_message(), "missing: No such file") != NULL);
     sd_clear();
-    CHECK(sd_text_read(temporary_folder, &text, &n) == SD_ERR_INPUT);
+    CHECK(sd_text_read(scratch, &text, &n) == SD_ERR_INPUT);
     CHECK(strstr(sd_message(), "is a folder, want a file") != NULL);
     sd_clear();
-    CHECK(mkfifo(temporary("pipe"), 0600) == 0);
-    CHECK(sd_text_read(temporary("pipe"), &text, &n) == SD_ERR_INPUT);
+    CHECK(mkfifo(scratch_path("pipe"), 0600) == 0);
+    CHECK(sd_text_read(scratch_path("pipe"), &text, &n) == SD_ERR_INPUT);
     CHECK(strstr(sd_message(), "is a device or pipe") != NULL);
     sd_clear();
-    FILE *file = fopen(temporary("sparse"), "wb");
+    FILE *file = fopen(scratch_path("sparse"), "wb");
     CHECK(file != NULL && ftruncate(fileno(file), SD_FILE_MAX + 1) == 0 && fclose(file) == 0);
-    CHECK(sd_text_read(temporary("sparse"), &text, &n) == SD_ERR_INPUT);
+    CHECK(sd_text_read(scratch_path("sparse"), &text, &n) == SD_ERR_INPUT);
     CHECK(strstr(sd_message(), "the most that can be read at once") != NULL);
 }
 
@@ -55,11 +55,11 @@ static void an_empty_text_and_a_large_one_are_read_whole(void)
     int64_t     n    = 1;
 
     sd_clear();
-    CHECK(sd_text_read(temporary_write("a", "", 0), &text, &n) == SD_OK);
+    CHECK(sd_text_read(scratch_file("a", "", 0), &text, &n) == SD_OK);
     CHECK(n == 0 && text != NULL && text[0] == '\0');
     sd_free(text);
     for (int i = 0; i < LARGE; i++) bytes[i] = (char)('a' + i % 23);
-    CHECK(sd_text_read(temporary_write("a", bytes, LARGE), &text, &n) == SD_OK);
+    CHECK(sd_text_read(scratch_file("a", bytes, LARGE), &text, &n) == SD_OK);
     CHECK(n == LARGE && memcmp(text, bytes, LARGE) == 0 && text[LARGE] == '\0');
     sd_free(text);
 }
@@ -70,7 +70,7 @@ static void ids_are_read_line_by_line(void)
     sd_ids           *ids    = NULL;
 
     sd_clear();
-    CHECK(sd_ids_read(temporary_write("a", file, sizeof file - 1), &ids) == SD_OK);
+    CHECK(sd_ids_read(scratch_file("a", file, sizeof file - 1), &ids) == SD_OK);
     CHECK(ids->n_sequences == 3 && ids->n_tokens == 7);
     CHECK(ids->first[0] == 0 && ids->first[1] == 3 && ids->first[2] == 4 && ids->first[3] == 7);
     CHECK(ids->id[0] == 1 && ids->id[2] == 3 && ids->id[3] == INT32_MAX && ids->id[6] == 7);
@@ -82,7 +82,7 @@ static void ids_are_refused(const char *file, size_t length, const char *why)
     sd_ids *ids = NULL;
 
     sd_clear();
-    CHECK(sd_ids_read(temporary_write("a", file, length), &ids) == SD_ERR_INPUT);
+    CHECK(sd_ids_read(scratch_file("a", file, length), &ids) == SD_ERR_INPUT);
     CHECK(ids == NULL);
     if (strstr(sd_message(), why) == NULL) fprintf(stderr, "got: %s\n", sd_message());
     CHECK(strstr(sd_message(), why) != NULL);
@@ -104,7 +104,7 @@ static void every_failing_allocation_is_survived(void)
 {
     static const char file[] = "1 2\n3";
     sd_ids           *ids = NULL, *trimmed = NULL, *cut = NULL;
-    const char       *path = temporary_write("a", file, sizeof file - 1);
+    const char       *path = scratch_file("a", file, sizeof file - 1);
     sd_status         st   = SD_ERR_RESOURCE;
     int               k    = 0;
 
@@ -125,7 +125,7 @@ static void every_failing_allocation_is_survived(void)
 
 int main(void)
 {
-    static const char *const names[] = {"a", "pipe", "sparse"};
+    scratch_open();
 
     a_byte_that_is_not_utf8_is_named();
     what_is_no_file_is_refused();
@@ -133,6 +133,6 @@ int main(void)
     ids_are_read_line_by_line();
     what_is_no_id_is_named_with_its_place();
     every_failing_allocation_is_survived();
-    temporary_remove(names, 3);
+    scratch_close();
     return REPORT();
 }

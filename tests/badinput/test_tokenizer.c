@@ -6,7 +6,7 @@
 #include "io/tokenizer/tokenizer.h"
 #include "solvers/base/memory.h"
 #include "tests/support/check.h"
-#include "tests/support/temporary.h"
+#include "tests/support/scratch.h"
 
 /* A whole file by its parts; tests replace one of them. */
 typedef struct {
@@ -36,7 +36,7 @@ static int print_file(parts p, char *out, size_t size)
 static sd_status read_bytes(const char *json, size_t length, sd_tokenizer **out)
 {
     sd_clear();
-    return sd_tokenizer_read(temporary_write("tokenizer.json", json, length), out);
+    return sd_tokenizer_read(scratch_file("tokenizer.json", json, length), out);
 }
 
 static void bytes_are_refused(const char *json, size_t length, const char *why)
@@ -103,10 +103,10 @@ static void the_good_file_is_read(void)
     sd_tokenizer_destroy(&tokenizer);
 
     sd_clear();
-    CHECK(sd_tokenizer_read(temporary_folder, &tokenizer) == SD_OK); /* by its folder */
+    CHECK(sd_tokenizer_read(scratch, &tokenizer) == SD_OK); /* by its folder */
     sd_tokenizer_destroy(&tokenizer);
     sd_clear();
-    CHECK(sd_tokenizer_read(temporary("missing"), &tokenizer) == SD_ERR_INPUT);
+    CHECK(sd_tokenizer_read(scratch_path("missing"), &tokenizer) == SD_ERR_INPUT);
     CHECK(strstr(sd_message(), "missing: No such file") != NULL);
 }
 
@@ -271,7 +271,7 @@ static void every_failing_allocation_is_survived(void)
     sd_status     st    = SD_ERR_RESOURCE;
     int           k     = 0;
     const char   *path =
-        temporary_write("tokenizer.json", json, (size_t)print_file(GOOD, json, sizeof json));
+        scratch_file("tokenizer.json", json, (size_t)print_file(GOOD, json, sizeof json));
 
     while (st != SD_OK && ++k < 1000) {
         sd_clear();
@@ -354,7 +354,7 @@ static void mutated_files_are_read_or_refused(void)
 
 int main(void)
 {
-    static const char *const names[] = {"tokenizer.json"};
+    scratch_open();
 
     the_good_file_is_read();
     what_is_no_tokenizer_is_refused();
@@ -366,6 +366,6 @@ int main(void)
     a_million_spaces_are_one_word();
     every_failing_allocation_is_survived();
     mutated_files_are_read_or_refused();
-    temporary_remove(names, 1);
+    scratch_close();
     return REPORT();
 }

@@ -54,6 +54,13 @@ static inline void scratch_write(const char *name, const void *bytes, int64_t co
     scratch_need(fclose(file) == 0, name);
 }
 
+/** Writes a file and gives its path, as scratch_path(). */
+static inline const char *scratch_file(const char *name, const void *bytes, size_t count)
+{
+    scratch_write(name, bytes, (int64_t)count);
+    return scratch_path(name);
+}
+
 static inline void scratch_text(const char *name, const char *text)
 {
     scratch_write(name, text, (int64_t)strlen(text));

@@ -1,100 +1,65 @@
 /* Directions of hand-made states, their signs and scales, and what is missing. */
-#include <stdlib.h>
-
 #include "solvers/base/memory.h"
 #include "solvers/direction.h"
 #include "tests/support/check.h"
 
 static const double tol = 1e-15; /* a few roundings of numbers up to 1, in double */
 
-/* Two tokens, three states, d = 2. */
-static const float states[] = {
-    1, 0, 0, 10, 3,  4, /* token 0 */
-    0, 2, 0, 5,  -1, 0  /* token 1 */
-};
+/* The direction of n states of d = 2. */
+static bool direction_of(int n, const float *states, double *out)
+{
+    out[0] = out[1] = 0;
+    for (int k = 0; k < n; k++) sd_direction_add(2, states + 2 * k, out);
+    return sd_direction_finish(2, out);
+}
 
 static void states_count_alike_whatever_their_norm(void)
 {
-    const sd_kept_states kept = {2, 3, 2, states, NULL};
-    double               out[6];
+    const float right_up[] = {1, 0, 0, 2}, against[] = {3, 4, -1, 0};
+    double      out[2];
 
-    sd_direction_per_state(&kept, NULL, out);
-    CLOSE(out[0], sqrt(0.5), tol); /* (1, 0) and (0, 2) */
+    CHECK(direction_of(2, right_up, out));
+    CLOSE(out[0], sqrt(0.5), tol);
     CLOSE(out[1], sqrt(0.5), tol);
-    CLOSE(out[2], 0, 0);
-    CLOSE(out[3], 1, tol);
-    /* (0.6, 0.8) + (-1, 0) = (-0.4, 0.8): the sign stays */
-    CLOSE(out[4], -0.4 / sqrt(0.8), tol);
-    CLOSE(out[5], 0.8 / sqrt(0.8), tol);
+    CHECK(direction_of(2, against, out)); /* (0.6, 0.8) + (-1, 0): the sign stays */
+    CLOSE(out[0], -0.4 / sqrt(0.8), tol);
+    CLOSE(out[1], 0.8 / sqrt(0.8), tol);
 }
 
-static void plateau_means_are_per_token_and_within_it(void)
+static void tokens_count_alike_and_spread(void)
 {
-    const sd_kept_states kept = {2, 3, 2, states, NULL};
-    double               out[4], direction[2], spread;
+    const double half = sqrt(0.5), vectors[] = {half, half, 0, 1};
+    double       direction[2], spread;
 
-    sd_direction_plateau(&kept, 0, 1, out);
-    CLOSE(out[0], sqrt(0.5), tol); /* (1, 0) + (0, 1) */
-    CLOSE(out[1], sqrt(0.5), tol);
-    CLOSE(out[2], 0, 0); /* (0, 1) twice */
-    CLOSE(out[3], 1, tol);
-    CHECK(sd_direction_mean(2, 2, out, NULL, direction) == 2);
+    CHECK(sd_direction_mean(2, 2, vectors, direction) == 2);
     CLOSE(atan2(direction[1], direction[0]), 67.5 / 180 * acos(-1.0), 4 * tol);
-    CHECK(sd_direction_spread(2, 2, out, NULL, &spread) == SD_OK);
+    CHECK(sd_direction_spread(2, 2, vectors, &spread) == SD_OK);
     CLOSE(spread, 45, 1e-13); /* degrees of a rounding: 57 x 2e-16, a few times */
 }
 
-static void chosen_tokens_alone_count(void)
+/* A zero, NaN or infinite state counts as absent, and so does a token without a direction. */
+static void what_has_no_direction_is_left_out(void)
 {
-    const sd_kept_states kept     = {2, 3, 2, states, NULL};
-    const bool           second[] = {false, true}, none[] = {false, false};
-    double               out[6], direction[2];
-    const double         vectors[] = {1, 0, 0, -1};
+    const float  odd[]     = {1, 0, NAN, 1, 0, 0, INFINITY, 1, 0, 3};
+    const double vectors[] = {NAN, NAN, 0, 1, NAN, NAN};
+    double       out[2], spread;
 
-    sd_direction_per_state(&kept, second, out);
-    CLOSE(out[0], 0, 0);
-    CLOSE(out[1], 1, tol);
-    CLOSE(out[4], -1, tol);
-    CHECK(sd_direction_mean(2, 2, vectors, second, direction) == 1);
-    CLOSE(direction[0], 0, 0);
-    CLOSE(direction[1], -1, 0);
-    sd_direction_per_state(&kept, none, out);
-    for (int i = 0; i < 6; i++) CHECK(isnan(out[i]));
-    CHECK(sd_direction_mean(2, 2, vectors, none, direction) == 0);
-    CHECK(isnan(direction[0]) && isnan(direction[1]));
-}
-
-/* What is absent may hold anything; a zero, NaN or infinite state counts as absent. */
-static void missing_states_are_left_out(void)
-{
-    const float          some[]    = {1, 0, NAN, 1, 0, 0, INFINITY, 1, 0, 3, 7, 7};
-    const bool           present[] = {true, true, true, true, true, false};
-    const sd_kept_states kept      = {2, 3, 2, some, present};
-    double               out[6], direction[2], spread;
-
-    sd_direction_plateau(&kept, 0, 2, out);
-    CLOSE(out[0], 1, tol);
-    CLOSE(out[1], 0, 0);
-    CLOSE(out[2], 0, 0);
-    CLOSE(out[3], 1, tol);
-    sd_direction_plateau(&kept, 2, 2, out);
-    for (int i = 0; i < 4; i++) CHECK(isnan(out[i]));
-    CHECK(sd_direction_mean(2, 2, out, NULL, direction) == 0 && isnan(direction[1]));
-    out[0] = 0; /* one vector left: no pair */
-    out[1] = 1;
-    CHECK(sd_direction_mean(2, 2, out, NULL, direction) == 1);
-    CLOSE(direction[1], 1, 0);
-    CHECK(sd_direction_spread(2, 2, out, NULL, &spread) == SD_OK && isnan(spread));
+    CHECK(direction_of(5, odd, out)); /* (1, 0) + (0, 1) */
+    CLOSE(out[0], sqrt(0.5), tol);
+    CHECK(!direction_of(2, odd + 2, out) && isnan(out[0]) && isnan(out[1]));
+    CHECK(sd_direction_mean(3, 2, vectors, out) == 1);
+    CLOSE(out[1], 1, 0);
+    CHECK(sd_direction_spread(3, 2, vectors, &spread) == SD_OK && isnan(spread)); /* no pair */
+    CHECK(sd_direction_mean(1, 2, vectors, out) == 0 && isnan(out[0]) && isnan(out[1]));
+    CHECK(sd_direction_mean(0, 2, vectors, out) == 0 && isnan(out[0]));
 }
 
 static void opposite_states_have_no_direction(void)
 {
-    const float          opposite[] = {2, 1, -4, -2};
-    const sd_kept_states kept       = {1, 2, 2, opposite, NULL};
-    double               out[2];
+    const float opposite[] = {2, 1, -4, -2};
+    double      out[2];
 
-    sd_direction_plateau(&kept, 0, 1, out);
-    CHECK(isnan(out[0]) && isnan(out[1]));
+    CHECK(!direction_of(2, opposite, out) && isnan(out[0]) && isnan(out[1]));
 }
 
 static void extreme_norms_do_not_spill(void)
@@ -115,7 +80,7 @@ static void failed_allocation_is_reported(void)
 
     sd_clear();
     sd_alloc_fail_at(1);
-    CHECK(sd_direction_spread(1, 2, v, NULL, &spread) == SD_ERR_RESOURCE);
+    CHECK(sd_direction_spread(1, 2, v, &spread) == SD_ERR_RESOURCE);
     sd_alloc_fail_at(0);
     sd_clear();
 }
@@ -123,9 +88,8 @@ static void failed_allocation_is_reported(void)
 int main(void)
 {
     states_count_alike_whatever_their_norm();
-    plateau_means_are_per_token_and_within_it();
-    chosen_tokens_alone_count();
-    missing_states_are_left_out();
+    tokens_count_alike_and_spread();
+    what_has_no_direction_is_left_out();
     opposite_states_have_no_direction();
     extreme_norms_do_not_spill();
     failed_allocation_is_reported();
