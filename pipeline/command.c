@@ -6,6 +6,10 @@
 
 enum { HINT = 256, MAX_OPTIONS = 4 };
 
+#define EXIT_STATUS                                                                                \
+    "0 done, 1 a check failed, 2 wrong usage or study file, 3 an input is at fault,\n"             \
+    "4 a resource failed, 5 a bug, 75 interrupted and resumable.\n"
+
 /* ---- the table ---- */
 
 typedef struct {
@@ -181,7 +185,7 @@ static sd_status parse_option(const command_row *row, int argc, char **argv, int
 
 static sd_status parse_operands(const command_row *row, int argc, char **argv, sd_arguments *out)
 {
-    sd_status st           = SD_OK;
+    sd_status st            = SD_OK;
     bool      only_operands = false;
 
     for (int i = 2; i < argc; i++) {
@@ -219,6 +223,8 @@ sd_status sd_command_parse(int argc, char **argv, sd_arguments *out)
         out->command = SD_COMMAND_HELP;
     else if (strcmp(argv[1], "--version") == 0)
         out->command = SD_COMMAND_VERSION;
+    else if (strcmp(argv[1], "--manual") == 0)
+        out->command = SD_COMMAND_MANUAL;
     else {
         const command_row *row = find_command(argv[1]);
 
@@ -264,30 +270,55 @@ void sd_command_help(FILE *to, const char *command)
                 "Measures singular defects in language models over whole training runs.\n\n");
     for (int i = 0; i < N_COMMANDS; i++)
         fprintf(to, "  %-8s %-11s %s\n", commands[i].name, commands[i].operand, commands[i].help);
-    fprintf(to, "\n  singdef COMMAND --help shows its options; singdef --version the libraries in "
-                "use.\n\n"
-                "Exit status: 0 done, 1 a check failed, 2 wrong usage or study file, 3 an input is "
-                "at fault,\n4 a resource failed, 5 a bug, 75 interrupted and resumable.\n");
+    fprintf(to, "\n  singdef COMMAND --help shows its options, singdef --version the libraries in "
+                "use,\n  singdef --manual prints the manual page.\n\nExit status: " EXIT_STATUS);
+}
+
+/* Text for troff: a hyphen is a minus that can be copied, a leading dot or quote is no request. */
+static void print_troff(FILE *to, const char *text)
+{
+    bool at_start = true;
+
+    for (; *text != '\0'; text++) {
+        if (at_start && (*text == '.' || *text == '\'')) fputs("\\&", to);
+        if (*text == '-' || *text == '\\') fputc('\\', to);
+        fputs(*text == '\\' ? "e" : (char[]){*text, '\0'}, to);
+        at_start = *text == '\n';
+    }
+}
+
+static void print_manual_option(FILE *to, const option *o)
+{
+    fputs(".TP\n.B ", to);
+    if (o->letter != NULL) {
+        print_troff(to, o->letter);
+        fputs(", ", to);
+    }
+    print_troff(to, o->name);
+    if (o->value != NULL) fprintf(to, " \\fI%s\\fR", o->value);
+    fputc('\n', to);
+    print_troff(to, o->help);
+    fputc('\n', to);
+}
+
+static void print_manual_command(FILE *to, const command_row *row)
+{
+    fprintf(to, ".SS singdef %s [options] %s\n", row->name, row->operand);
+    print_troff(to, row->help);
+    fputc('\n', to);
+    print_troff(to, row->more);
+    for (int i = 0; i < MAX_OPTIONS && row->options[i].name != NULL; i++)
+        print_manual_option(to, &row->options[i]);
 }
 
 void sd_command_manual(FILE *to)
 {
     fprintf(to,
             ".TH SINGDEF 1\n.SH NAME\nsingdef \\- singular defects in language models over whole "
-            "training runs\n.SH SYNOPSIS\n.B singdef\n.I COMMAND\n[options]\n.I FILE\n"
-            ".SH COMMANDS\n");
-    for (int i = 0; i < N_COMMANDS; i++) {
-        const command_row *row = &commands[i];
-
-        fprintf(to, ".SS %s [options] %s\n%s\n%s", row->name, row->operand, row->help, row->more);
-        for (int k = 0; k < MAX_OPTIONS && row->options[k].name != NULL; k++) {
-            const option *o = &row->options[k];
-
-            fprintf(to, ".TP\n.B %s%s%s %s\n%s\n", o->letter != NULL ? o->letter : "",
-                    o->letter != NULL ? ", " : "", o->name, o->value != NULL ? o->value : "",
-                    o->help);
-        }
-    }
-    fprintf(to, ".SH EXIT STATUS\n0 done, 1 a check failed, 2 wrong usage or study file, 3 an input "
-                "is at fault, 4 a resource failed, 5 a bug, 75 interrupted and resumable.\n");
+            "training runs\n.SH SYNOPSIS\n.B singdef\n.I COMMAND\n[options]\n.I FILE\n.br\n"
+            ".B singdef\n\\-\\-help | \\-\\-version | \\-\\-manual\n.SH COMMANDS\n"
+            "Each command has a \\-\\-help of its own.\n");
+    for (int i = 0; i < N_COMMANDS; i++) print_manual_command(to, &commands[i]);
+    fputs(".SH EXIT STATUS\n", to);
+    print_troff(to, EXIT_STATUS);
 }

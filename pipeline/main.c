@@ -81,8 +81,8 @@ static sd_status check(const char *file)
 /* figures/ beside the file, unless told otherwise. */
 static sd_status figures(const sd_arguments *arguments)
 {
-    static const char *const all[] = {"pdf", "svg", "png", NULL};
-    sd_status                st    = SD_OK;
+    static const char *const all[]   = {"pdf", "svg", "png", NULL};
+    sd_status                st      = SD_OK;
     sd_results              *results = NULL;
     const char              *file = arguments->operand, *slash = strrchr(file, '/');
     const size_t             bytes  = strlen(file) + 16;
@@ -92,8 +92,7 @@ static sd_status figures(const sd_arguments *arguments)
     SD_TRY(sd_alloc((int64_t)bytes, 1, &folder));
     snprintf(folder, bytes, "%.*sfigures", slash != NULL ? (int)(slash - file) + 1 : 0, file);
     const char *to = arguments->output != NULL ? arguments->output : folder;
-    SD_TRY(sd_figures_draw(results, to,
-                           arguments->formats[0] != NULL ? arguments->formats : all));
+    SD_TRY(sd_figures_draw(results, to, arguments->formats[0] != NULL ? arguments->formats : all));
     printf("figures are in %s\n", to);
 
 done:
@@ -127,6 +126,7 @@ int main(int argc, char **argv)
     case SD_COMMAND_CHECK: st = check(arguments.operand); break;
     case SD_COMMAND_HELP: sd_command_help(stdout, arguments.help_about); break;
     case SD_COMMAND_VERSION: version(); break;
+    case SD_COMMAND_MANUAL: sd_command_manual(stdout); break;
     }
     if (fflush(stdout) != 0 && st == SD_OK)
         st = sd_fail(SD_ERR_RESOURCE, __FILE__, __LINE__, "standard output cannot be written");
