@@ -119,6 +119,9 @@ enum { N_COMMANDS = sizeof commands / sizeof *commands };
 /* Commands of the design that come with later stages: named, never mistaken for typing errors. */
 static const char *const later[] = {"compare", "report", "export", "plan", "watch", NULL};
 
+/* What stands without a command. */
+static const char *const alone[] = {"--help", "--version", "--manual", NULL};
+
 /* ---- parsing ---- */
 
 static const command_row *find_command(const char *name)
@@ -133,6 +136,10 @@ static sd_status unknown_command(const char *name)
     const char *names[N_COMMANDS + 1] = {0};
     char        hint[HINT];
 
+    if (name[0] == '-')
+        return sd_fail(SD_ERR_USAGE, __FILE__, __LINE__,
+                       "there is no option '%s' in front of a command%s", name,
+                       sd_nearest_hint(name, alone, hint, HINT));
     for (const char *const *it = later; *it != NULL; it++)
         if (strcmp(name, *it) == 0)
             return sd_fail(SD_ERR_USAGE, __FILE__, __LINE__,
@@ -206,6 +213,8 @@ static sd_status parse_operands(const command_row *row, int argc, char **argv, s
             out->operand = argv[i];
         }
     }
+    SD_REQUIRE(out->operand == NULL || !out->families, SD_ERR_USAGE,
+               "--families takes no %s; '%s' is one", row->operand, out->operand);
     SD_REQUIRE(out->operand != NULL || out->families, SD_ERR_USAGE,
                "'%s' wants a %s; see singdef %s --help", row->name, row->operand, row->name);
 
