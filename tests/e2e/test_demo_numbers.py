@@ -43,7 +43,9 @@ def quoted(page, sentence, values, slack=0.0, relative=0.0):
             break
         at = text.find(parts[0], at + 1)
     check(at >= 0, f"{page} says '{sentence}'")
-    for word, value in zip(numbers if at >= 0 else [], values, strict=True):
+    if at < 0:
+        return
+    for word, value in zip(numbers, values, strict=True):
         digits = len(word.partition(".")[2])
         allowed = 0.5 * 10.0 ** -digits + slack + relative * abs(value) if digits else slack
         check(abs(float(word.replace("−", "-")) - value) <= allowed,
