@@ -127,6 +127,8 @@ sd_status sd_h5_file_open(const sd_h5 *h5, hid_t *out, int64_t *bytes)
                strerror(errno));
     SD_REQUIRE(S_ISREG(info.st_mode), SD_ERR_INPUT, "cannot read '%s': it is no file", h5->file);
     *bytes = (int64_t)info.st_size;
+    SD_REQUIRE(H5Fis_hdf5(h5->file) > 0, h5->code, "cannot read '%s': it is no HDF5 file",
+               h5->file);
     SD_TRY(access_list(h5, &access));
     SD_TRY(SD_H5(h5, *out = H5Fopen(h5->file, H5F_ACC_RDONLY, access)));
 

@@ -6,6 +6,10 @@
 
 enum { HINT = 256, MAX_OPTIONS = 4 };
 
+#define EXIT_STATUS                                                                                \
+    "0 done, 1 a check failed, 2 wrong usage or study file, 3 an input is at fault,\n"             \
+    "4 a resource failed, 5 a bug, 75 interrupted and resumable.\n"
+
 /* ---- the table ---- */
 
 typedef struct {
@@ -115,6 +119,9 @@ enum { N_COMMANDS = sizeof commands / sizeof *commands };
 /* Commands of the design that come with later stages: named, never mistaken for typing errors. */
 static const char *const later[] = {"compare", "report", "export", "plan", "watch", NULL};
 
+/* What stands without a command. */
+static const char *const alone[] = {"--help", "--version", "--manual", NULL};
+
 /* ---- parsing ---- */
 
 static const command_row *find_command(const char *name)
@@ -129,6 +136,10 @@ static sd_status unknown_command(const char *name)
     const char *names[N_COMMANDS + 1] = {0};
     char        hint[HINT];
 
+    if (name[0] == '-')
+        return sd_fail(SD_ERR_USAGE, __FILE__, __LINE__,
+                       "there is no option '%s' in front of a command%s", name,
+                       sd_nearest_hint(name, alone, hint, HINT));
     for (const char *const *it = later; *it != NULL; it++)
         if (strcmp(name, *it) == 0)
             return sd_fail(SD_ERR_USAGE, __FILE__, __LINE__,
@@ -202,6 +213,8 @@ static sd_status parse_operands(const command_row *row, int argc, char **argv, s
             out->operand = argv[i];
         }
     }
+    SD_REQUIRE(out->operand == NULL || !out->families, SD_ERR_USAGE,
+               "--families takes no %s; '%s' is one", row->operand, out->operand);
     SD_REQUIRE(out->operand != NULL || out->families, SD_ERR_USAGE,
                "'%s' wants a %s; see singdef %s --help", row->name, row->operand, row->name);
 
@@ -219,6 +232,8 @@ sd_status sd_command_parse(int argc, char **argv, sd_arguments *out)
         out->command = SD_COMMAND_HELP;
     else if (strcmp(argv[1], "--version") == 0)
         out->command = SD_COMMAND_VERSION;
+    else if (strcmp(argv[1], "--manual") == 0)
+        out->command = SD_COMMAND_MANUAL;
     else {
         const command_row *row = find_command(argv[1]);
 
@@ -264,16 +279,52 @@ void sd_command_help(FILE *to, const char *command)
                 "Measures singular defects in language models over whole training runs.\n\n");
     for (int i = 0; i < N_COMMANDS; i++)
         fprintf(to, "  %-8s %-11s %s\n", commands[i].name, commands[i].operand, commands[i].help);
-    fprintf(to, "\n  singdef COMMAND --help shows its options; singdef --version the libraries in "
-                "use.\n\n"
-                "Exit status: 0 done, 1 a check failed, 2 wrong usage or study file, 3 an input is "
-                "at fault,\n4 a resource failed, 5 a bug, 75 interrupted and resumable.\n");
+    fprintf(to, "\n  singdef COMMAND --help shows its options, singdef --version the libraries in "
+                "use,\n  singdef --manual prints the manual page.\n\nExit status: " EXIT_STATUS);
+}
+
+/* Text for troff: a hyphen is a minus that can be copied, a leading dot or quote is no request. */
+static void print_troff(FILE *to, const char *text)
+{
+    bool at_start = true;
+
+    for (; *text != '\0'; text++) {
+        if (at_start && (*text == '.' || *text == '\'')) fputs("\\&", to);
+        if (*text == '-' || *text == '\\') fputc('\\', to);
+        fputs(*text == '\\' ? "e" : (char[]){*text, '\0'}, to);
+        at_start = *text == '\n';
+    }
+}
+
+static void print_manual_option(FILE *to, const option *o)
+{
+    fputs(".TP\n.B ", to);
+    if (o->letter != NULL) {
+        print_troff(to, o->letter);
+        fputs(", ", to);
+    }
+    print_troff(to, o->name);
+    if (o->value != NULL) fprintf(to, " \\fI%s\\fR", o->value);
+    fputc('\n', to);
+    print_troff(to, o->help);
+    fputc('\n', to);
+}
+
+static void print_manual_command(FILE *to, const command_row *row)
+{
+    fprintf(to, ".SS singdef %s [options] %s\n", row->name, row->operand);
+    print_troff(to, row->help);
+    fputc('\n', to);
+    print_troff(to, row->more);
+    for (int i = 0; i < MAX_OPTIONS && row->options[i].name != NULL; i++)
+        print_manual_option(to, &row->options[i]);
 }
 
 void sd_command_manual(FILE *to)
 {
     fprintf(to,
             ".TH SINGDEF 1\n.SH NAME\nsingdef \\- singular defects in language models over whole "
+<<<<<<< HEAD
             "training runs\n.SH SYNOPSIS\n.B singdef\n.I COMMAND\n[options]\n.I FILE\n"
             ".SH COMMANDS\n");
     for (int i = 0; i < N_COMMANDS; i++) {
@@ -291,4 +342,12 @@ void sd_command_manual(FILE *to)
     fprintf(to,
             ".SH EXIT STATUS\n0 done, 1 a check failed, 2 wrong usage or study file, 3 an input "
             "is at fault, 4 a resource failed, 5 a bug, 75 interrupted and resumable.\n");
+=======
+            "training runs\n.SH SYNOPSIS\n.B singdef\n.I COMMAND\n[options]\n.I FILE\n.br\n"
+            ".B singdef\n\\-\\-help | \\-\\-version | \\-\\-manual\n.SH COMMANDS\n"
+            "Each command has a \\-\\-help of its own.\n");
+    for (int i = 0; i < N_COMMANDS; i++) print_manual_command(to, &commands[i]);
+    fputs(".SH EXIT STATUS\n", to);
+    print_troff(to, EXIT_STATUS);
+>>>>>>> docs
 }

@@ -20,6 +20,7 @@ typedef enum {
     SD_COMMAND_CHECK,
     SD_COMMAND_HELP,    /* --help, alone or after a command: text is ready in `help` */
     SD_COMMAND_VERSION, /* --version                                                 */
+    SD_COMMAND_MANUAL,  /* --manual: the manual page, for the installation            */
 } sd_command;
 
 typedef enum { SD_PROGRESS_AUTO, SD_PROGRESS_BAR, SD_PROGRESS_PLAIN, SD_PROGRESS_NONE } sd_progress;

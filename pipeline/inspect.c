@@ -124,6 +124,17 @@ done:
     return st;
 }
 
+/* Messages of a checkpoint speak of files within it: puts its own name in front, as a run does. */
+static sd_status named(const char *checkpoint, sd_status st)
+{
+    char text[SD_MESSAGE_LEN];
+
+    if (st == SD_OK) return st;
+    snprintf(text, sizeof text, "%s", sd_message());
+    sd_clear();
+    return sd_fail(st, __FILE__, __LINE__, "%s: %s", checkpoint, text);
+}
+
 sd_status sd_inspect(const sd_arguments *arguments)
 {
     sd_status        st         = SD_OK;
@@ -136,9 +147,9 @@ sd_status sd_inspect(const sd_arguments *arguments)
         list_families();
         return SD_OK;
     }
-    SD_TRY(sd_checkpoint_open(arguments->operand, &checkpoint));
+    SD_TRY(named(arguments->operand, sd_checkpoint_open(arguments->operand, &checkpoint)));
     printf("checkpoint   %s\n", arguments->operand);
-    SD_TRY(sd_model_open(checkpoint, &family, &model));
+    SD_TRY(named(arguments->operand, sd_model_open(checkpoint, &family, &model)));
     print_model(family, &model);
     print_formats(checkpoint);
     SD_TRY(read_tensors(checkpoint, &findings));

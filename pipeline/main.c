@@ -126,6 +126,7 @@ int main(int argc, char **argv)
     case SD_COMMAND_CHECK: st = check(arguments.operand); break;
     case SD_COMMAND_HELP: sd_command_help(stdout, arguments.help_about); break;
     case SD_COMMAND_VERSION: version(); break;
+    case SD_COMMAND_MANUAL: sd_command_manual(stdout); break;
     }
     if (fflush(stdout) != 0 && st == SD_OK)
         st = sd_fail(SD_ERR_RESOURCE, __FILE__, __LINE__, "standard output cannot be written");

@@ -12,6 +12,7 @@
 
 #include "io/lock.h"
 #include "io/text.h"
+#include "io/tokenizer/tokenizer.h"
 #include "pipeline/figures.h"
 #include "pipeline/interrupt.h"
 #include "pipeline/libraries.h"
@@ -84,6 +85,50 @@ static sd_status read_study(run_state *r)
 done:
     sd_free(text);
     sd_free(list);
+    return st;
+}
+
+/* A fault of an input that all checkpoints share, told once with the study's key. */
+static sd_status blame(const run_state *r, const char *key, sd_status st)
+{
+    char text[SD_MESSAGE_LEN];
+
+    if (st == SD_OK) return st;
+    snprintf(text, sizeof text, "%s", sd_message());
+    sd_clear();
+    return sd_fail(st, __FILE__, __LINE__, "%s: '%s': %s", r->study->shown, key, text);
+}
+
+static bool uses_common_tokenizer(const sd_study *study)
+{
+    if (study->tokenizer == NULL || study->text_is_ids) return false;
+    for (int64_t i = 0; i < study->n_runs; i++)
+        if (study->run[i].tokenizer == NULL) return true;
+    return false;
+}
+
+/* Without its text, or its tokeniser, nothing of a study can be measured: better one line now than
+ * one per checkpoint. */
+static sd_status check_text(const run_state *r)
+{
+    sd_status       st        = SD_OK;
+    const sd_study *study     = r->study;
+    sd_tokenizer   *tokenizer = NULL;
+    sd_ids         *ids       = NULL;
+    char           *text      = NULL;
+    int64_t         length    = 0;
+
+    if (study->text_is_ids)
+        SD_TRY(blame(r, "text", sd_ids_read(study->text, &ids)));
+    else
+        SD_TRY(blame(r, "text", sd_text_read(study->text, &text, &length)));
+    if (uses_common_tokenizer(study))
+        SD_TRY(blame(r, "tokenizer", sd_tokenizer_read(study->tokenizer, &tokenizer)));
+
+done:
+    sd_tokenizer_destroy(&tokenizer);
+    sd_ids_destroy(&ids);
+    sd_free(text);
     return st;
 }
 
@@ -403,8 +448,8 @@ static sd_status finish_on_first(run_state *r, int64_t *n_failed)
     sd_progress_end(&r->progress);
     SD_TRY(merge_units(r));
     for (int64_t t = 0; t < r->n_tasks; t++) failed += r->outcome[t].message != NULL;
-    SD_TRY(draw_figures(r));
     *n_failed = failed;
+    if (failed < r->n_tasks) SD_TRY(draw_figures(r));
     if (r->arguments->progress != SD_PROGRESS_NONE)
         fprintf(stderr, "%" PRId64 " of %" PRId64 " checkpoints are in %s/study.h5%s\n",
                 r->n_tasks - failed, r->n_tasks, r->folder,
@@ -435,6 +480,7 @@ sd_status sd_run(MPI_Comm world, const sd_arguments *arguments, const char *comm
     MPI_Comm_size(world, &r.size);
     r.poll = (sd_poll){sd_interrupt_poll, &r.world};
     SD_TRY(read_study(&r));
+    SD_TRY(sd_agree(world, r.rank == 0 ? check_text(&r) : SD_OK));
     SD_TRY(sd_agree(world, list_tasks(&r)));
     SD_TRY(open_folder(&r));
     r.progress = sd_progress_start(arguments->progress, r.n_tasks);
