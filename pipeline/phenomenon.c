@@ -268,7 +268,6 @@ static sd_status fill_on_leader(const sd_states *s, sd_phenomenon *p, sd_unit *u
     SD_TRY(fill_norms(s, unit));
     SD_TRY(fill_per_state(s, unit));
     SD_TRY(fill_directions(s, p, unit));
-    fill_phases(p->phases, s->n_layers, unit);
 
 done:
     return st;
@@ -287,6 +286,10 @@ sd_status sd_phenomenon_find(const sd_states *states, double eps, sd_unit *unit,
     SD_TRY(sd_agree(states->team, st));
     MPI_Bcast(p->direction, (int)(SD_MAX_PHASES * states->d), MPI_DOUBLE, 0, states->team);
     SD_TRY(sd_agree(states->team, fill_truth(states, eps, p, unit)));
+    /* What goes by layers is collected from the layers' owners: each must have it. */
+    fill_phases(p->phases, states->n_layers, unit);
+    MPI_Bcast(sd_unit_f64(unit, SD_V_DECAY_TRUE_CHANGE), (int)(SD_MAX_PHASES * states->n_layers),
+              MPI_DOUBLE, 0, states->team);
     *out = p;
     p    = NULL;
 

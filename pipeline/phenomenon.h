@@ -23,7 +23,8 @@ typedef struct {
 
 /**
  * @brief Finds phases and directions, and fills the unit's norm, phase, direction and layer_role
- * variables and decay's measured ones (on the leader). Collective on the states' team.
+ * variables and decay's measured ones: on the leader, and what goes by layers on every rank.
+ * Collective on the states' team.
  * @param[in] eps  of the block's two norms
  */
 sd_status sd_phenomenon_find(const sd_states *states, double eps, sd_unit *unit,
