@@ -27,6 +27,7 @@ STEPS = (0, 10, 20, 30, 40, 50)
 # Along the run: sizes of the two waves, and the angle of the large one to where it ends.
 GROWTH = {0: (0, 0, 0), 10: (0, 8, 0), 20: (10, 14, 40), 30: (25, SMALL, 25), 40: (45, SMALL, 10),
           50: (LARGE, SMALL, 0)}
+TUNED = 15                        # where a fine-tune has turned the large wave to
 
 
 def axes():
@@ -84,9 +85,9 @@ def study(folder, runs):
             sequence[place] = OTHER
     (folder / "ids.txt").write_text("".join(" ".join(map(str, s)) + "\n" for s in sequences))
     text = "text: {ids: ids.txt}\nfigures: none\nruns:\n"
-    for name, checkpoints in runs.items():
+    for name, (checkpoints, more) in runs.items():
         entries = ", ".join(f"{{step: {step}, path: '{path}'}}" for step, path in checkpoints.items())
-        text += f"  - {{name: {name}, checkpoints: [{entries}]}}\n"
+        text += f"  - {{name: {name}, checkpoints: [{entries}]{more}}}\n"
     (folder / "study.yaml").write_text(text)
     result = p.run(["run", folder / "study.yaml", "-o", folder / "out", "--progress", "none"], 2)
     check(result.returncode == 0 and result.stderr == "", f"{result.returncode} {result.stderr}")
@@ -203,17 +204,57 @@ def phases_keep_their_number(run):
               f"step {step}: to_previous {previous[s]}, want {want}")
 
 
+def parents_are_found(file):
+    """A fine-tune of the last checkpoint, and the same one said to come from step 30."""
+    for name, parent in (("tuned", 50), ("tuned_early", 30)):
+        run = file[f"runs/{name}"]
+        want, slack = abs(TUNED - GROWTH[parent][2]), tilt(LARGE) + tilt(GROWTH[parent][0])
+        check(abs(run["direction/to_parent"][0] - want) <= slack,
+              f"{name}: to_parent {run['direction/to_parent'][0]}, want {want} +- {slack}")
+    check(np.isnan(file["runs/growth/direction/to_parent"][:]).all(), "who has no parent has no angle")
+
+
+def log10_chance(degrees):
+    """Share of directions within an angle of an axis: integrals of sin^(d - 2), by Gauss-Legendre."""
+    node, weight = np.polynomial.legendre.leggauss(200)
+    cap, half = ((weight * np.sin(top / 2 * (node + 1)) ** (D - 2)).sum() * top / 2
+                 for top in (math.radians(degrees), math.pi / 2))
+    return math.log10(cap / half)
+
+
+def signatures_are_compared(file):
+    names = [name.decode() for name in file["signatures/name"][:]]
+    distance, chance = file["signatures/distance"][:], file["signatures/log10_chance"][:]
+    check(names == ["planted", "control", "growth", "tuned", "tuned_early"], f"signatures of {names}")
+    turn = {"planted": 0, "growth": 0, "tuned": TUNED, "tuned_early": TUNED}
+    for i, a in enumerate(names):
+        for j, b in enumerate(names):
+            if "control" in (a, b):
+                check(np.isnan(distance[i, j]) and np.isnan(chance[i, j]), f"{a} and {b}: no signature")
+                continue
+            vectors = [file[f"runs/{name}/direction/vector"][-1] for name in (a, b)]
+            check(abs(distance[i, j] - acute(*vectors)) <= 1e-11, f"{a} and {b}: {distance[i, j]}")
+            check(abs(distance[i, j] - abs(turn[a] - turn[b])) <= 2 * tilt(LARGE), f"{a} and {b}")
+            if distance[i, j] > 1:
+                check(abs(chance[i, j] - log10_chance(distance[i, j])) <= 1e-9, f"{a} and {b}: {chance[i, j]}")
+
+
 with p.Scratch() as folder:
     write(folder / "planted", LARGE, SMALL)
     write(folder / "control", 0, 0)
+    write(folder / "tuned", LARGE, SMALL, TUNED)
     for step, sizes in GROWTH.items():
         write(folder / f"step_{step}", *sizes)
-    study(folder, {"planted": {0: "planted"}, "control": {0: "control"},
-                   "growth": {step: f"step_{step}" for step in STEPS}})
+    study(folder, {"planted": ({0: "planted"}, ""), "control": ({0: "control"}, ""),
+                   "growth": ({step: f"step_{step}" for step in STEPS}, ""),
+                   "tuned": ({1: "tuned"}, ", parent: growth"),
+                   "tuned_early": ({1: "tuned"}, ", parent: growth, parent_step: 30")})
     with h5py.File(folder / "out/study.h5") as file:
         planted_phases_are_found(file["runs/planted"])
         directions_are_the_planted_ones(file["runs/planted"])
         decays_take_it_away(file["runs/planted"])
         a_control_has_no_phase(file["runs/control"])
         phases_keep_their_number(file["runs/growth"])
+        parents_are_found(file)
+        signatures_are_compared(file)
 check.done()
