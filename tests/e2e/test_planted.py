@@ -27,7 +27,7 @@ STEPS = (0, 10, 20, 30, 40, 50)
 # Along the run: sizes of the two waves, and the angle of the large one to where it ends.
 GROWTH = {0: (0, 0, 0), 10: (0, 8, 0), 20: (10, 14, 40), 30: (25, SMALL, 25), 40: (45, SMALL, 10),
           50: (LARGE, SMALL, 0)}
-TUNED = 15                        # where a fine-tune has turned the large wave to
+TUNED = 40                        # where a fine-tune has turned the large wave to
 
 
 def axes():
@@ -64,16 +64,19 @@ def base():
     return model
 
 
-def write(folder, large, small, degrees=0):
-    """A checkpoint with waves of these sizes; neurons of no effect where a size is 0."""
+def write(folder, large, small, degrees=0, layers=(4, 7)):
+    """A checkpoint with waves of these sizes; neurons of no effect where a size is 0.
+
+    The large one rises at the first of the layers (from 0), which come in order, and falls at the second.
+    """
     model, wave = base(), turned(degrees)
     away = lambda axis: lambda at: -(at @ axis) * axis
     made.plant(model, 0, INITIAL, MARKER_SMALL, small * WAVE_SMALL)
     if small:
         made.plant(model, 2, INITIAL, WAVE_SMALL, away(WAVE_SMALL))
-    made.plant(model, 4, INITIAL, MARKER, large * wave)
+    made.plant(model, layers[0], INITIAL, MARKER, large * wave, neuron=1)
     if large:
-        made.plant(model, 7, INITIAL, wave, away(wave))
+        made.plant(model, layers[1], INITIAL, wave, away(wave), neuron=1)
     model.write(folder)
 
 
@@ -204,6 +207,13 @@ def phases_keep_their_number(run):
               f"step {step}: to_previous {previous[s]}, want {want}")
 
 
+def a_direction_tells_more_than_a_place(run):
+    """At first the large wave stood where the small one does now, and shared one state with itself."""
+    check(run["phase/first"][:, :2].tolist() == [[1, -1], [5, 1]], f"{run['phase/first'][:]}")
+    check(run["phase/last"][:, :2].tolist() == [[5, -1], [7, 2]], f"{run['phase/last'][:]}")
+    check(run["direction/to_final"][0] <= 2 * tilt(LARGE), f"to_final {run['direction/to_final'][0]}")
+
+
 def parents_are_found(file):
     """A fine-tune of the last checkpoint, and the same one said to come from step 30."""
     for name, parent in (("tuned", 50), ("tuned_early", 30)):
@@ -225,8 +235,8 @@ def log10_chance(degrees):
 def signatures_are_compared(file):
     names = [name.decode() for name in file["signatures/name"][:]]
     distance, chance = file["signatures/distance"][:], file["signatures/log10_chance"][:]
-    check(names == ["planted", "control", "growth", "tuned", "tuned_early"], f"signatures of {names}")
-    turn = {"planted": 0, "growth": 0, "tuned": TUNED, "tuned_early": TUNED}
+    check(names == ["planted", "control", "growth", "moved", "tuned", "tuned_early"], f"signatures of {names}")
+    turn = {"planted": 0, "growth": 0, "moved": 0, "tuned": TUNED, "tuned_early": TUNED}
     for i, a in enumerate(names):
         for j, b in enumerate(names):
             if "control" in (a, b):
@@ -236,18 +246,20 @@ def signatures_are_compared(file):
             check(abs(distance[i, j] - acute(*vectors)) <= 1e-11, f"{a} and {b}: {distance[i, j]}")
             check(abs(distance[i, j] - abs(turn[a] - turn[b])) <= 2 * tilt(LARGE), f"{a} and {b}")
             if distance[i, j] > 1:
-                check(abs(chance[i, j] - log10_chance(distance[i, j])) <= 1e-9, f"{a} and {b}: {chance[i, j]}")
+                want = log10_chance(distance[i, j])
+                check(abs(chance[i, j] - want) <= 1e-9, f"{a} and {b}: {chance[i, j]}, want {want}")
 
 
 with p.Scratch() as folder:
     write(folder / "planted", LARGE, SMALL)
     write(folder / "control", 0, 0)
     write(folder / "tuned", LARGE, SMALL, TUNED)
+    write(folder / "elsewhere", LARGE, 0, 0, (0, 5))
     for step, sizes in GROWTH.items():
         write(folder / f"step_{step}", *sizes)
     study(folder, {"planted": ({0: "planted"}, ""), "control": ({0: "control"}, ""),
                    "growth": ({step: f"step_{step}" for step in STEPS}, ""),
-                   "tuned": ({1: "tuned"}, ", parent: growth"),
+                   "moved": ({0: "elsewhere", 1: "planted"}, ""), "tuned": ({1: "tuned"}, ", parent: growth"),
                    "tuned_early": ({1: "tuned"}, ", parent: growth, parent_step: 30")})
     with h5py.File(folder / "out/study.h5") as file:
         planted_phases_are_found(file["runs/planted"])
@@ -255,6 +267,7 @@ with p.Scratch() as folder:
         decays_take_it_away(file["runs/planted"])
         a_control_has_no_phase(file["runs/control"])
         phases_keep_their_number(file["runs/growth"])
+        a_direction_tells_more_than_a_place(file["runs/moved"])
         parents_are_found(file)
         signatures_are_compared(file)
 check.done()
