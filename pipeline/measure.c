@@ -279,7 +279,7 @@ done:
     return st;
 }
 
-/* Work that the whole team does on one layer, after its owner's. Collective. */
+/* Work that the whole team does on one layer, before its owner's. Collective. */
 static sd_status stages_together(measurement *m, const sd_block *block, int64_t layer)
 {
     sd_status    st = SD_OK;

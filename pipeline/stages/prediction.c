@@ -40,7 +40,13 @@ static sd_layer_map map_of(const sd_layer_view *view, sd_map_bit bit)
     return sd_map_ffn();
 }
 
-/* Which solver gives the triplets on the layer's owner; the grid's values are put over them. */
+/* Whether the values come from the team's grid. */
+static bool wants_together(const sd_study *study)
+{
+    return study->spectrum.solver == SD_SOLVER_SCALAPACK;
+}
+
+/* Which solver gives the triplets on the layer's owner. */
 static bool by_lapack(const sd_study *study, int64_t d)
 {
     switch (study->spectrum.solver) {
@@ -88,29 +94,51 @@ done:
     return st;
 }
 
+/*
+ * The leading pair alone, where the grid gives the values: their places are not touched, and the
+ * order of the two does not matter. Of two triplets, for the gap of F.
+ */
+static sd_status solve_pair(const sd_layer_view *view, const matrix *mat, uint64_t key,
+                            sd_triplets *out)
+{
+    sd_status     st = SD_OK;
+    const int64_t k  = view->unit->shape.n_triplets;
+
+    out->count = view->block->d < 2 ? 1 : 2;
+    SD_TRY(solve(view, map_of(view, mat->bit), key, out));
+    sd_unit_f64(view->unit, mat->residual)[view->index * k] = out->residual[0];
+
+done:
+    return st;
+}
+
 static sd_status first(const sd_layer_view *view)
 {
     sd_status     st = SD_OK;
     const int64_t k = view->unit->shape.n_triplets, d = view->block->d, l = view->index;
+    const bool    on_grid  = wants_together(view->study);
     bool          have_gap = false;
+    double        sigma[2] = {0, 0}, residual[2];
 
     for (int m = 0; m < N_MATRICES; m++) {
         const matrix  *mat = &matrices[m];
         const uint64_t key = (uint64_t)(l * KEYS + m);
-        sd_triplets    out = {k, sd_unit_f64(view->unit, mat->sigma) + l * k,
-                              sd_unit_f64(view->unit, mat->residual) + l * k,
+        sd_triplets    out = {k, on_grid ? sigma : sd_unit_f64(view->unit, mat->sigma) + l * k,
+                              on_grid ? residual : sd_unit_f64(view->unit, mat->residual) + l * k,
                               sd_unit_f64(view->unit, mat->u) + l * d,
                               sd_unit_f64(view->unit, mat->v) + l * d};
 
         if ((view->study->spectrum.matrices & (unsigned)mat->bit) == 0) continue;
-        SD_TRY(solve(view, map_of(view, mat->bit), key, &out));
+        SD_TRY(on_grid ? solve_pair(view, mat, key, &out)
+                       : solve(view, map_of(view, mat->bit), key, &out));
         SD_TRY(sd_poll_now(view->poll));
-        if (mat->bit != SD_MAP_FFN || k < 2) continue;
+        if (mat->bit != SD_MAP_FFN || out.count < 2) continue;
         sd_unit_f64(view->unit, SD_V_ROLE_WEIGHT_GAP)[l] = out.sigma[0] / out.sigma[1];
         have_gap                                         = true;
     }
     if (!have_gap) SD_TRY(solve_gap(view, (uint64_t)(l * KEYS + N_MATRICES)));
-    sd_unit_i32(view->unit, SD_V_LINEAR_SOLVER)[l] = by_lapack(view->study, d) ? 2 : 1;
+    if (!on_grid)
+        sd_unit_i32(view->unit, SD_V_LINEAR_SOLVER)[l] = by_lapack(view->study, d) ? 2 : 1;
 
 done:
     return st;
@@ -128,11 +156,6 @@ static sd_status fill_columns(const void *context, int64_t n, const int64_t *col
     const columns_of *of = context;
 
     return sd_layer_op_columns(of->op, of->map, n, column, out);
-}
-
-static bool wants_together(const sd_study *study)
-{
-    return study->spectrum.solver == SD_SOLVER_SCALAPACK;
 }
 
 /* The values are exact to a small multiple of eps sigma_1 and come without vectors: their residual
