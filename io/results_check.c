@@ -151,7 +151,10 @@ static sd_status check_scales(const sd_h5 *h5, hid_t group, hid_t dataset, int r
     SD_REQUIRE(H5Sget_simple_extent_ndims(space) == 1 &&
                    H5Sget_simple_extent_dims(space, &length, NULL) == 1 && length == (hsize_t)rank,
                h5->code, "'%s': its list of dimension scales is damaged", h5->file);
-    for (int i = 0; i < rank; i++) SD_TRY(check_attached(h5, group, dataset, i, path[i]));
+    for (int i = 0; i < rank; i++) {
+        SD_REQUIRE(path[i] != NULL, SD_ERR_INTERNAL, "dimension %d has no scale", i);
+        SD_TRY(check_attached(h5, group, dataset, i, path[i]));
+    }
 
 done:
     sd_h5_close(&space);

@@ -324,30 +324,10 @@ void sd_command_manual(FILE *to)
 {
     fprintf(to,
             ".TH SINGDEF 1\n.SH NAME\nsingdef \\- singular defects in language models over whole "
-<<<<<<< HEAD
-            "training runs\n.SH SYNOPSIS\n.B singdef\n.I COMMAND\n[options]\n.I FILE\n"
-            ".SH COMMANDS\n");
-    for (int i = 0; i < N_COMMANDS; i++) {
-        const command_row *row = &commands[i];
-
-        fprintf(to, ".SS %s [options] %s\n%s\n%s", row->name, row->operand, row->help, row->more);
-        for (int k = 0; k < MAX_OPTIONS && row->options[k].name != NULL; k++) {
-            const option *o = &row->options[k];
-
-            fprintf(to, ".TP\n.B %s%s%s %s\n%s\n", o->letter != NULL ? o->letter : "",
-                    o->letter != NULL ? ", " : "", o->name, o->value != NULL ? o->value : "",
-                    o->help);
-        }
-    }
-    fprintf(to,
-            ".SH EXIT STATUS\n0 done, 1 a check failed, 2 wrong usage or study file, 3 an input "
-            "is at fault, 4 a resource failed, 5 a bug, 75 interrupted and resumable.\n");
-=======
             "training runs\n.SH SYNOPSIS\n.B singdef\n.I COMMAND\n[options]\n.I FILE\n.br\n"
             ".B singdef\n\\-\\-help | \\-\\-version | \\-\\-manual\n.SH COMMANDS\n"
             "Each command has a \\-\\-help of its own.\n");
     for (int i = 0; i < N_COMMANDS; i++) print_manual_command(to, &commands[i]);
     fputs(".SH EXIT STATUS\n", to);
     print_troff(to, EXIT_STATUS);
->>>>>>> docs
 }

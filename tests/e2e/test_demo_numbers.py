@@ -155,9 +155,8 @@ def hold(file):
     check(np.isnan(base["phase/ratio"][:, 1:]).all(), "there is no second phase")
     quoted(demo, "the direction moves by {}° between the last two", [to_final[last - 1]], slack=ANGLE)
     quoted(demo, "between {} and {} of the FFN's variance", [r2[:, 1].min(), r2[:, 1].max()], slack=LOOSE)
-    quoted(demo, "input between {} and {}: less than nothing at layers 1 and 4",
-           [r2[:, 0].max(), r2[:, 0].min()], slack=LOOSE)
-    check(list(np.flatnonzero(r2[:, 0] < 0)) == [0, 3], "less than nothing at layers 1 and 4")
+    quoted(demo, "and between {} and {} on the Gaussian input",
+           [r2[:, 0].min(), r2[:, 0].max()], slack=LOOSE)
     seed = file["runs/other_seed"]
     quoted(demo, "only {} of its initial tokens are high", [seed["phase/tokens"][-1, 0, 0]])
     check(not seed["layer_role/decay"][-1].any(), "no layer of the other seed takes norms away")

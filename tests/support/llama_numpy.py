@@ -194,7 +194,10 @@ class Llama:
 
     def ffn(self, layer, x):
         """Behind its norm."""
-        x = self.norm(x) * self.weight(layer, "norm2")
+        return self.ffn_rows(layer, self.norm(x) * self.weight(layer, "norm2"))
+
+    def ffn_rows(self, layer, x):
+        """On what its rows see."""
         return self.linear(layer, "down",
                            self.phi(self.linear(layer, "gate", x)) * self.linear(layer, "up", x))
 

@@ -76,7 +76,7 @@ class Comparison:
 
     def __init__(self, check, name, run, model, sequences, scaled=False, biases=False, solver=None):
         self.check, self.name, self.run, self.model = check, name, run, model
-        self.solver = solver
+        self.solver, self.scaled_input = solver, scaled
         self.layers = [Layer(model, l, scaled, biases) for l in range(model.layers)]
         self.states, self.middle = model.states(sequences)
         self.norm = np.linalg.norm(self.states, axis=2)
@@ -209,12 +209,15 @@ class Comparison:
         share = 1 - want
         self.close(f"r2 of layer {layer + 1}, real", real, want,
                    1.1 * (2 * math.sqrt(share) * of_left + of_left ** 2 + 2 * share * of_y))
+        # The population that the fit is made for: without gamma2 where it is applied afterwards.
         # The program's own draws are one block among others: six of the blocks' standard deviations.
         random = np.random.default_rng(layer)
+        gamma = model.weight(layer, "norm2")
+        seen, carried = (gamma, 1) if self.scaled_input else (1, gamma)
         blocks = []
         for _ in range(20):
-            x = random.standard_normal((SAMPLE, model.d))
-            blocks.append(explained(model.ffn(layer, x), model.norm(x) @ fit.T))
+            x = model.norm(random.standard_normal((SAMPLE, model.d)))
+            blocks.append(explained(model.ffn_rows(layer, x * seen), x @ (fit / carried).T))
         self.close(f"r2 of layer {layer + 1}, gaussian", gaussian, np.mean(blocks), 6 * np.std(blocks))
         want = SOLVERS.get(self.solver)
         if want:
