@@ -52,8 +52,7 @@ sd_status sd_interrupt_poll(void *context)
     int             waiting;
 
     MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, *comm, &waiting, MPI_STATUS_IGNORE);
-    SD_REQUIRE(!stop_requested, SD_INTERRUPTED,
-               "stopped on request; the same command resumes");
+    SD_REQUIRE(!stop_requested, SD_INTERRUPTED, "stopped on request; the same command resumes");
 
 done:
     return st;
