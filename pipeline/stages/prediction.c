@@ -124,7 +124,7 @@ static sd_status first(const sd_layer_view *view)
         const matrix  *mat = &matrices[m];
         const uint64_t key = (uint64_t)(l * KEYS + m);
         sd_triplets    out = {k, on_grid ? sigma : sd_unit_f64(view->unit, mat->sigma) + l * k,
-                              on_grid ? residual : sd_unit_f64(view->unit, mat->residual) + l * k,
+                           on_grid ? residual : sd_unit_f64(view->unit, mat->residual) + l * k,
                               sd_unit_f64(view->unit, mat->u) + l * d,
                               sd_unit_f64(view->unit, mat->v) + l * d};
 
