@@ -269,19 +269,20 @@ static const char *read_record(const char *at, int64_t *run, int64_t *step, cons
 
 sd_status sd_study_fill(sd_study *study, const char *list, int64_t bytes)
 {
-    sd_status   st = SD_OK;
-    int64_t     r, step;
+    sd_status st    = SD_OK;
+    int64_t  *count = NULL, r,
+            step; /* a run's own count says what is filled: the cleanup needs it */
     const char *path;
 
+    SD_TRY(sd_alloc(study->n_runs, sizeof *count, &count));
     for (const char *at = list; at < list + bytes;) {
         at = read_record(at, &r, &step, &path);
-        study->run[r].n_checkpoints++;
+        count[r]++;
     }
     for (r = 0; r < study->n_runs; r++) {
         sd_study_run *run = &study->run[r];
 
-        SD_TRY(sd_alloc(run->n_checkpoints, sizeof *run->checkpoint, &run->checkpoint));
-        run->n_checkpoints = 0; /* counts what is filled, for the cleanup after a failure */
+        SD_TRY(sd_alloc(count[r], sizeof *run->checkpoint, &run->checkpoint));
     }
     for (const char *at = list; at < list + bytes;) {
         at                        = read_record(at, &r, &step, &path);
@@ -293,5 +294,6 @@ sd_status sd_study_fill(sd_study *study, const char *list, int64_t bytes)
     }
 
 done:
+    sd_free(count);
     return st;
 }
