@@ -146,6 +146,7 @@ static sd_status add_pattern(const sd_study *study, const sd_study_run *run,
                              const sd_study_checkpoint *pattern, entries *list)
 {
     sd_status    st      = SD_OK;
+    int          failed  = 0;
     char        *escaped = NULL;
     glob_t       found   = {0};
     const size_t skip    = strlen(pattern->file) - strlen(pattern->path);
@@ -158,7 +159,10 @@ static sd_status add_pattern(const sd_study *study, const sd_study_run *run,
         goto done;
     }
     SD_TRY(escaped_pattern(study, pattern->path, &escaped));
-    SD_REQUIRE(glob(escaped, 0, NULL, &found) == 0, SD_ERR_USAGE,
+    failed = glob(escaped, 0, NULL, &found);
+    SD_REQUIRE(failed != GLOB_NOSPACE, SD_ERR_RESOURCE, "no memory to look for '%s'",
+               pattern->path);
+    SD_REQUIRE(failed == 0, SD_ERR_USAGE,
                "%s:%" PRId64 ": no file or folder matches '%s' of run '%s'", study->shown,
                run->line, pattern->path, run->name);
     for (size_t i = 0; i < found.gl_pathc; i++)
@@ -242,7 +246,8 @@ sd_status sd_study_list(const sd_study *study, char **list, int64_t *bytes)
         release(&run);
         run = (entries){0};
     }
-    fflush(to);
+    SD_REQUIRE(fflush(to) == 0 && !ferror(to), SD_ERR_RESOURCE,
+               "no memory for the list of checkpoints");
     SD_TRY(sd_alloc((int64_t)size + 1, 1, list));
     memcpy(*list, text, size);
     *bytes = (int64_t)size;
