@@ -6,6 +6,7 @@
 
 #include "pipeline/stages/stage.h"
 #include "solvers/angle.h"
+#include "solvers/base/agree.h"
 #include "solvers/base/memory.h"
 #include "solvers/spectral/spectral.h"
 
@@ -124,7 +125,7 @@ static sd_status first(const sd_layer_view *view)
         const matrix  *mat = &matrices[m];
         const uint64_t key = (uint64_t)(l * KEYS + m);
         sd_triplets    out = {k, on_grid ? sigma : sd_unit_f64(view->unit, mat->sigma) + l * k,
-                              on_grid ? residual : sd_unit_f64(view->unit, mat->residual) + l * k,
+                           on_grid ? residual : sd_unit_f64(view->unit, mat->residual) + l * k,
                               sd_unit_f64(view->unit, mat->u) + l * d,
                               sd_unit_f64(view->unit, mat->v) + l * d};
 
@@ -166,7 +167,7 @@ static sd_status together(const sd_layer_view *view, sd_grid *grid)
     const int64_t k = view->unit->shape.n_triplets, d = view->block->d, l = view->index;
     double       *sigma = NULL;
 
-    SD_TRY(sd_alloc(d, sizeof *sigma, &sigma));
+    SD_TRY(sd_agree(view->team, sd_alloc(d, sizeof *sigma, &sigma)));
     for (int m = 0; m < N_MATRICES; m++) {
         const columns_of of  = {view->op, map_of(view, matrices[m].bit)};
         double          *res = sd_unit_f64(view->unit, matrices[m].residual) + l * k;
