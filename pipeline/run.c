@@ -252,7 +252,7 @@ static sd_status take_failure(run_state *r, int64_t t, const sd_study_checkpoint
 {
     const MPI_Comm team = sd_schedule_team(r->schedule);
     sd_status      st   = SD_OK;
-    char           line[2 * SD_MESSAGE_LEN], why[SD_MESSAGE_LEN];
+    char           line[PATH_MAX + SD_MESSAGE_LEN], why[SD_MESSAGE_LEN];
     int            rank;
 
     MPI_Comm_rank(team, &rank);
