@@ -1,5 +1,6 @@
 #include "pipeline/align.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -113,12 +114,20 @@ done:
     return st;
 }
 
-static void renumber_roles(const sd_unit *unit, sd_variable_id id, const int *slot)
+static sd_status renumber_roles(const sd_unit *unit, sd_variable_id id, const int *slot)
 {
-    int32_t *role = sd_unit_i32(unit, id);
+    sd_status st   = SD_OK;
+    int32_t  *role = sd_unit_i32(unit, id);
 
-    for (int64_t l = 0; l < unit->shape.n_layers; l++)
+    for (int64_t l = 0; l < unit->shape.n_layers; l++) {
+        SD_REQUIRE(role[l] <= SD_MAX_PHASES, SD_ERR_CHECK,
+                   "%s of layer %" PRId64 " is %d, and there are %d phases", sd_variables[id].path,
+                   l + 1, role[l], SD_MAX_PHASES);
         if (role[l] > 0) role[l] = slot[role[l] - 1] + 1; /* a phase without a number: 0 */
+    }
+
+done:
+    return st;
 }
 
 sd_status sd_phase_renumber(sd_unit *unit, const int *slot)
@@ -137,8 +146,8 @@ sd_status sd_phase_renumber(sd_unit *unit, const int *slot)
             inner *= sd_dim_length(v->dim[i], &unit->shape);
         SD_TRY(move_phases(v, outer, inner, slot, unit->value[id]));
     }
-    renumber_roles(unit, SD_V_ROLE_EXPLOSION, slot);
-    renumber_roles(unit, SD_V_ROLE_DECAY, slot);
+    SD_TRY(renumber_roles(unit, SD_V_ROLE_EXPLOSION, slot));
+    SD_TRY(renumber_roles(unit, SD_V_ROLE_DECAY, slot));
 
 done:
     return st;

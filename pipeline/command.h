@@ -18,7 +18,7 @@ typedef enum {
     SD_COMMAND_INSPECT,
     SD_COMMAND_FIGURES,
     SD_COMMAND_CHECK,
-    SD_COMMAND_HELP,    /* --help, alone or after a command: text is ready in `help` */
+    SD_COMMAND_HELP,    /* --help, alone or after a command: `help_about`            */
     SD_COMMAND_VERSION, /* --version                                                 */
     SD_COMMAND_MANUAL,  /* --manual: the manual page, for the installation            */
 } sd_command;

@@ -8,7 +8,7 @@
 #include "pipeline/command.h"
 
 /**
- * @brief Prints family, sizes, storage formats, tensors by role, fingerprint and findings; or, with
+ * @brief Prints family, sizes, storage formats, fingerprint and findings; or, with
  * --families, the model families that are known.
  *
  * Reads every tensor once. Errors: SD_ERR_INPUT for a checkpoint that cannot be measured.

@@ -40,11 +40,6 @@ void sd_interrupt_catch(void)
     handle(SIGTERM, on_stop);
 }
 
-bool sd_interrupt_requested(void)
-{
-    return stop_requested != 0;
-}
-
 sd_status sd_interrupt_poll(void *context)
 {
     const MPI_Comm *comm = context;

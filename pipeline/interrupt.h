@@ -6,7 +6,6 @@
 #define SD_PIPELINE_INTERRUPT_H
 
 #include <mpi.h>
-#include <stdbool.h>
 
 #include "solvers/base/poll.h"
 
@@ -16,9 +15,6 @@
  * so nothing is lost but the unit in progress.
  */
 void sd_interrupt_catch(void);
-
-/** @brief Whether a stop was asked for. */
-bool sd_interrupt_requested(void);
 
 /**
  * @brief Poll of a run: enters MPI on `*context` (an MPI_Comm), so that one-sided operations of

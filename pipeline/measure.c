@@ -240,6 +240,7 @@ static sd_layer_view view_of(const measurement *m, const sd_block *block, sd_lay
 {
     return (sd_layer_view){.study      = m->job->study,
                            .poll       = m->job->poll,
+                           .team       = team_of(m),
                            .unit       = m->unit,
                            .index      = layer,
                            .block      = block,

@@ -151,14 +151,19 @@ done:
 
 /* ---- writing a run ---- */
 
-/* The checkpoint that a fine-tune started from: the parent's last, or the step that is named. */
+/* The checkpoint that a fine-tune started from: the parent's last, or the step that is named; NULL
+ * when that one has failed, for an angle to another would pass for the one that was asked for. */
 static const double *parent_vector(const merge *m, const merged_run *run)
 {
     if (run->run->parent == NULL) return NULL;
 
-    const merged_run *parent = &m->run[sd_study_find(m->study, run->run->parent)];
-    for (int64_t i = parent->n - 1; i >= 0; i--)
-        if (run->run->parent_step < 0 || parent->step[i].step == run->run->parent_step)
+    const merged_run   *parent = &m->run[sd_study_find(m->study, run->run->parent)];
+    const sd_study_run *listed = parent->run;
+    const int64_t       step   = run->run->parent_step >= 0
+                                     ? run->run->parent_step
+                                     : listed->checkpoint[listed->n_checkpoints - 1].step;
+    for (int64_t i = 0; i < parent->n; i++)
+        if (parent->step[i].step == step)
             return parent->shape.d == run->shape.d ? parent->step[i].vector : NULL;
     return NULL;
 }

@@ -1,5 +1,6 @@
 #include "pipeline/nearest.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@ static int edit_distance(const char *a, const char *b)
     const size_t n = strlen(b);
     int          row[LONGEST + 1];
 
+    if (n > LONGEST) return INT_MAX;
     for (size_t j = 0; j <= n; j++) row[j] = (int)j;
     for (size_t i = 1; a[i - 1] != '\0'; i++) {
         int diagonal = row[0];

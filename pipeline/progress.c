@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { WIDTH = 32 }; /* characters of the bar */
+enum {
+    WIDTH = 32,   /* characters of the bar           */
+    LINE  = 8192, /* longer than any path and reason */
+};
 
 sd_progress_view sd_progress_start(sd_progress mode, int64_t total)
 {
@@ -36,9 +39,15 @@ void sd_progress_show(const sd_progress_view *view, int64_t done, const char *ru
                 view->total, run, step, what, seconds);
 }
 
+/* The name of a checkpoint may hold anything; a message is one line. */
 void sd_progress_message(const sd_progress_view *view, const char *text)
 {
-    fprintf(stderr, "%ssingdef: %s\n", view->mode == SD_PROGRESS_BAR ? "\r\033[K" : "", text);
+    char line[LINE];
+
+    snprintf(line, sizeof line, "%s", text);
+    for (char *c = line; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f) *c = '?';
+    fprintf(stderr, "%ssingdef: %s\n", view->mode == SD_PROGRESS_BAR ? "\r\033[K" : "", line);
 }
 
 void sd_progress_end(const sd_progress_view *view)

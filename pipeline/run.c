@@ -247,23 +247,23 @@ static const char *without_rank(const char *message)
     return message + used;
 }
 
-/* A checkpoint at fault is told and left behind; the others go on. */
+/* A checkpoint at fault is told and left behind; the others go on. Collective on the team. */
 static sd_status take_failure(run_state *r, int64_t t, const sd_study_checkpoint *checkpoint)
 {
-    sd_status st = SD_OK;
-    char      line[2 * SD_MESSAGE_LEN];
-    int       rank;
+    const MPI_Comm team = sd_schedule_team(r->schedule);
+    sd_status      st   = SD_OK;
+    char           line[PATH_MAX + SD_MESSAGE_LEN], why[SD_MESSAGE_LEN];
+    int            rank;
 
-    MPI_Comm_rank(sd_schedule_team(r->schedule), &rank);
-    if (rank == 0) {
-        snprintf(line, sizeof line, "%s: %s", checkpoint->path, without_rank(sd_message()));
-        sd_progress_message(&r->progress, line);
-        SD_TRY(sd_copy_string(without_rank(sd_message()), &r->outcome[t].message));
-    }
+    MPI_Comm_rank(team, &rank);
+    snprintf(why, sizeof why, "%s", without_rank(sd_message()));
     sd_clear();
-
-done:
-    return st;
+    if (rank == 0) {
+        snprintf(line, sizeof line, "%s: %s", checkpoint->path, why);
+        sd_progress_message(&r->progress, line);
+        st = sd_copy_string(why, &r->outcome[t].message);
+    }
+    return sd_agree(team, st); /* the others would go on to the next task without their leader */
 }
 
 static sd_status measure_task(run_state *r, int64_t t, sd_token_cache *cache)
@@ -363,9 +363,10 @@ static sd_status gather_failures(run_state *r)
     }
     SD_TRY(sd_agree(r->world, sd_alloc(total, sizeof *all, &all)));
     MPI_Gatherv(mine, n, record, all, count, offset, record, 0, r->world);
-    for (int i = 0; r->rank == 0 && i < total; i++)
+    for (int i = 0; st == SD_OK && r->rank == 0 && i < total; i++)
         if (r->outcome[all[i].task].message == NULL)
-            SD_TRY(sd_copy_string(all[i].message, &r->outcome[all[i].task].message));
+            st = sd_copy_string(all[i].message, &r->outcome[all[i].task].message);
+    SD_TRY(sd_agree(r->world, st));
 
 done:
     MPI_Type_free(&record);
@@ -445,7 +446,6 @@ static sd_status finish_on_first(run_state *r, int64_t *n_failed)
     sd_status st     = SD_OK;
     int64_t   failed = 0;
 
-    sd_progress_end(&r->progress);
     SD_TRY(merge_units(r));
     for (int64_t t = 0; t < r->n_tasks; t++) failed += r->outcome[t].message != NULL;
     *n_failed = failed;
@@ -486,7 +486,9 @@ sd_status sd_run(MPI_Comm world, const sd_arguments *arguments, const char *comm
     r.progress = sd_progress_start(arguments->progress, r.n_tasks);
     SD_TRY(sd_agree(world, sd_spectral_start()));
     SD_TRY(sd_schedule_create(world, r.study->team_size, r.n_tasks, &r.schedule));
-    SD_TRY(sd_agree(world, measure_all(&r)));
+    st = sd_agree(world, measure_all(&r));
+    if (r.rank == 0) sd_progress_end(&r.progress); /* whatever is said next starts a line */
+    SD_TRY(st);
     SD_TRY(gather_outcomes(&r));
     SD_TRY(sd_agree(world, r.rank == 0 ? finish_on_first(&r, &n_failed) : SD_OK));
     MPI_Bcast(&n_failed, 1, MPI_INT64_T, 0, world);

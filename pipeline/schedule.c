@@ -6,7 +6,8 @@
 /* Cells of the window on rank 0. */
 enum { CELL_NEXT, CELL_DONE, CELL_COUNT };
 
-static const int64_t STOP = (int64_t)1 << 48; /* beyond any number of tasks, far from overflow */
+/* Beyond any number of tasks. Every rank adds it when a run is stopped: millions of ranks may. */
+static const int64_t STOP = (int64_t)1 << 40;
 
 struct sd_schedule {
     MPI_Comm team;

@@ -54,6 +54,12 @@ static const char *shown_value(const sd_yaml *node)
                                         : "a map";
 }
 
+/* The same where no quotes stand around it. */
+static const char *bare_value(const sd_yaml *node)
+{
+    return node->kind == SD_YAML_SCALAR && node->scalar[0] == '\0' ? "empty" : shown_value(node);
+}
+
 static bool is_word(const sd_yaml *node, const char *word)
 {
     return node->kind == SD_YAML_SCALAR && strcmp(node->scalar, word) == 0;
@@ -109,7 +115,7 @@ static sd_status read_string(const sd_study *study, const sd_yaml *node, char **
 {
     if (node->kind != SD_YAML_SCALAR || node->scalar[0] == '\0')
         return FAIL(study, node, "'%s' is %s, want text", node->key != NULL ? node->key : "entry",
-                    node->kind == SD_YAML_SCALAR ? "empty" : shown_value(node));
+                    bare_value(node));
     sd_free(*out);
     return sd_copy_string(node->scalar, out);
 }
@@ -154,7 +160,7 @@ static sd_status read_map(sd_study *study, const sd_yaml *node, const char *name
     for (int i = 0; rows[i].key != NULL; i++) words[i] = rows[i].key;
     if (node->kind != SD_YAML_MAP)
         SD_TRY(FAIL(study, node, "%s is %s, want a map of keys", name != NULL ? name : "the study",
-                    shown_value(node)));
+                    bare_value(node)));
     for (int64_t c = 0; c < node->count; c++) {
         const sd_yaml *child = &node->child[c];
         const row     *r     = rows;
@@ -429,7 +435,7 @@ static sd_status read_runs(sd_study *study, const sd_yaml *node, void *target)
     (void)target;
     if (node->kind != SD_YAML_LIST || node->count == 0)
         SD_TRY(FAIL(study, node, "'runs' is %s, want a list of {name, checkpoints}",
-                    node->kind == SD_YAML_LIST ? "empty" : shown_value(node)));
+                    node->kind == SD_YAML_LIST ? "empty" : bare_value(node)));
     SD_TRY(sd_alloc(node->count, sizeof *study->run, &study->run));
     study->n_runs = node->count;
     for (int64_t i = 0; i < node->count; i++)

@@ -146,6 +146,7 @@ static sd_status add_pattern(const sd_study *study, const sd_study_run *run,
                              const sd_study_checkpoint *pattern, entries *list)
 {
     sd_status    st      = SD_OK;
+    int          failed  = 0;
     char        *escaped = NULL;
     glob_t       found   = {0};
     const size_t skip    = strlen(pattern->file) - strlen(pattern->path);
@@ -158,7 +159,10 @@ static sd_status add_pattern(const sd_study *study, const sd_study_run *run,
         goto done;
     }
     SD_TRY(escaped_pattern(study, pattern->path, &escaped));
-    SD_REQUIRE(glob(escaped, 0, NULL, &found) == 0, SD_ERR_USAGE,
+    failed = glob(escaped, 0, NULL, &found);
+    SD_REQUIRE(failed != GLOB_NOSPACE, SD_ERR_RESOURCE, "no memory to look for '%s'",
+               pattern->path);
+    SD_REQUIRE(failed == 0, SD_ERR_USAGE,
                "%s:%" PRId64 ": no file or folder matches '%s' of run '%s'", study->shown,
                run->line, pattern->path, run->name);
     for (size_t i = 0; i < found.gl_pathc; i++)
@@ -242,7 +246,8 @@ sd_status sd_study_list(const sd_study *study, char **list, int64_t *bytes)
         release(&run);
         run = (entries){0};
     }
-    fflush(to);
+    SD_REQUIRE(fflush(to) == 0 && !ferror(to), SD_ERR_RESOURCE,
+               "no memory for the list of checkpoints");
     SD_TRY(sd_alloc((int64_t)size + 1, 1, list));
     memcpy(*list, text, size);
     *bytes = (int64_t)size;
@@ -269,19 +274,20 @@ static const char *read_record(const char *at, int64_t *run, int64_t *step, cons
 
 sd_status sd_study_fill(sd_study *study, const char *list, int64_t bytes)
 {
-    sd_status   st = SD_OK;
-    int64_t     r, step;
+    sd_status st    = SD_OK;
+    int64_t  *count = NULL, r,
+            step; /* a run's own count says what is filled: the cleanup needs it */
     const char *path;
 
+    SD_TRY(sd_alloc(study->n_runs, sizeof *count, &count));
     for (const char *at = list; at < list + bytes;) {
         at = read_record(at, &r, &step, &path);
-        study->run[r].n_checkpoints++;
+        count[r]++;
     }
     for (r = 0; r < study->n_runs; r++) {
         sd_study_run *run = &study->run[r];
 
-        SD_TRY(sd_alloc(run->n_checkpoints, sizeof *run->checkpoint, &run->checkpoint));
-        run->n_checkpoints = 0; /* counts what is filled, for the cleanup after a failure */
+        SD_TRY(sd_alloc(count[r], sizeof *run->checkpoint, &run->checkpoint));
     }
     for (const char *at = list; at < list + bytes;) {
         at                        = read_record(at, &r, &step, &path);
@@ -293,5 +299,6 @@ sd_status sd_study_fill(sd_study *study, const char *list, int64_t bytes)
     }
 
 done:
+    sd_free(count);
     return st;
 }

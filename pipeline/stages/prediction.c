@@ -6,6 +6,7 @@
 
 #include "pipeline/stages/stage.h"
 #include "solvers/angle.h"
+#include "solvers/base/agree.h"
 #include "solvers/base/memory.h"
 #include "solvers/spectral/spectral.h"
 
@@ -166,7 +167,7 @@ static sd_status together(const sd_layer_view *view, sd_grid *grid)
     const int64_t k = view->unit->shape.n_triplets, d = view->block->d, l = view->index;
     double       *sigma = NULL;
 
-    SD_TRY(sd_alloc(d, sizeof *sigma, &sigma));
+    SD_TRY(sd_agree(view->team, sd_alloc(d, sizeof *sigma, &sigma)));
     for (int m = 0; m < N_MATRICES; m++) {
         const columns_of of  = {view->op, map_of(view, matrices[m].bit)};
         double          *res = sd_unit_f64(view->unit, matrices[m].residual) + l * k;

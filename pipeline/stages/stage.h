@@ -11,6 +11,8 @@
 #ifndef SD_PIPELINE_STAGES_STAGE_H
 #define SD_PIPELINE_STAGES_STAGE_H
 
+#include <mpi.h>
+
 #include "io/results.h"
 #include "pipeline/phenomenon.h"
 #include "pipeline/study.h"
@@ -22,6 +24,7 @@
 typedef struct {
     const sd_study *study;
     const sd_poll  *poll;
+    MPI_Comm        team;  /* to agree on, in `together` only                         */
     sd_unit        *unit;  /* where results go: entries of this layer only            */
     int64_t         index; /* the layer, from 0                                       */
     const sd_block *block;
