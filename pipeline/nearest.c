@@ -6,33 +6,28 @@
 
 enum { LONGEST = 64 }; /* longer words are nobody's typing error */
 
-static int least(int a, int b, int c)
+static int lesser(int a, int b)
 {
-    const int ab = a < b ? a : b;
-
-    return ab < c ? ab : c;
+    return a < b ? a : b;
 }
 
-/* Insertions, deletions and substitutions that turn a into b, row by row. */
+/* Insertions, deletions, substitutions and swaps of neighbours that turn a into b. */
 static int edit_distance(const char *a, const char *b)
 {
-    const size_t n = strlen(b);
-    int          row[LONGEST + 1];
+    const size_t m = strlen(a), n = strlen(b);
+    int          d[LONGEST + 1][LONGEST + 1]; /* of the first i letters of a and j of b */
 
-    if (n > LONGEST) return INT_MAX;
-    for (size_t j = 0; j <= n; j++) row[j] = (int)j;
-    for (size_t i = 1; a[i - 1] != '\0'; i++) {
-        int diagonal = row[0];
-
-        row[0] = (int)i;
+    if (m > LONGEST || n > LONGEST) return INT_MAX;
+    for (size_t i = 0; i <= m; i++) d[i][0] = (int)i;
+    for (size_t j = 0; j <= n; j++) d[0][j] = (int)j;
+    for (size_t i = 1; i <= m; i++)
         for (size_t j = 1; j <= n; j++) {
-            const int above = row[j];
-
-            row[j]   = least(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
-            diagonal = above;
+            d[i][j] = lesser(lesser(d[i - 1][j], d[i][j - 1]) + 1,
+                             d[i - 1][j - 1] + (a[i - 1] != b[j - 1]));
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                d[i][j] = lesser(d[i][j], d[i - 2][j - 2] + 1);
         }
-    }
-    return row[n];
+    return d[m][n];
 }
 
 const char *sd_nearest(const char *word, const char *const *known)
@@ -40,7 +35,6 @@ const char *sd_nearest(const char *word, const char *const *known)
     const char *best     = NULL;
     int         distance = (int)strlen(word) / 2 + 1;
 
-    if (strlen(word) > LONGEST) return NULL;
     for (; *known != NULL; known++) {
         const int d = edit_distance(word, *known);
 

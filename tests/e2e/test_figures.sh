@@ -46,7 +46,7 @@ done
 
 # A redraw by hand: the same picture, and not a word.
 for name in $names; do
-    (cd again && mv "$name.png" old.png && gnuplot -d "$name.gp" >said 2>&1 && cmp "$name.png" old.png) ||
+    (cd again && mv "$name.png" old.png && LC_ALL=C.UTF-8 gnuplot -d "$name.gp" >said 2>&1 && cmp "$name.png" old.png) ||
         fail "$name.gp does not draw $name.png again: $(cat again/said)"
     [ -s again/said ] && fail "$name.gp says: $(cat again/said)"
 done

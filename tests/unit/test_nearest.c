@@ -29,6 +29,7 @@ static void typing_errors_are_found(void)
 static void a_word_may_be_half_wrong_and_no_more(void)
 {
     nearest_is("box", "bos");
+    nearest_is("bso", "bos"); /* a swap is one error */
     nearest_is("bxx", NULL);
     nearest_is("lengxxxx", "length"); /* 2 wrong and 2 too many, of 8 */
     nearest_is("lengxxxxx", NULL);    /* 5 of 9                       */
