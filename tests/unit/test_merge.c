@@ -353,10 +353,11 @@ static void a_shortage_leaves_nothing_behind(void)
     sd_status st = SD_ERR_RESOURCE;
     int64_t   k  = 0;
 
+    make_study("- {name: v, checkpoints: [step_1]}\n- {name: a, checkpoints: [step_5], parent: v}");
     while (st == SD_ERR_RESOURCE) {
         sd_clear();
         sd_alloc_fail_at(++k);
-        st = merge("x.....");
+        st = merge("x.");
         CHECK(st == SD_OK || st == SD_ERR_RESOURCE);
     }
     sd_alloc_fail_at(0);
