@@ -234,7 +234,8 @@ static void a_script_draws_its_figure_again_without_a_warning(void)
     for (const sd_figure *const *figure = sd_figures; *figure != NULL; figure++) {
         const char *name = (*figure)->name;
         snprintf(command, sizeof command,
-                 "cd '%s/whole' && mv %s.png old.png && LC_ALL=C.UTF-8 gnuplot -d %s.gp > log.txt 2>&1 && "
+                 "cd '%s/whole' && mv %s.png old.png && LC_ALL=C.UTF-8 gnuplot -d %s.gp > log.txt "
+                 "2>&1 && "
                  "test ! -s log.txt && cmp -s %s.png old.png",
                  folder, name, name, name);
         CHECK(system(command) == 0);
