@@ -9,6 +9,21 @@
 #include "solvers/base/agree.h"
 #include "solvers/base/memory.h"
 
+/* Every rank opens the files by itself; one that is being written must not make them part ways. */
+static sd_status same_on_all(const sd_measurement *m)
+{
+    int64_t   seen[4] = {sd_checkpoint_count(m->checkpoint), sd_checkpoint_bytes(m->checkpoint)};
+    sd_status st      = SD_OK;
+
+    for (int i = 0; i < 2; i++) seen[2 + i] = -seen[i];
+    MPI_Allreduce(MPI_IN_PLACE, seen, 4, MPI_INT64_T, MPI_MAX, m->job->team);
+    SD_REQUIRE(seen[0] == -seen[2] && seen[1] == -seen[3], SD_ERR_INPUT,
+               "ranks see different files: is it still being written? Give the command again then");
+
+done:
+    return st;
+}
+
 static sd_status open_checkpoint(sd_measurement *m)
 {
     sd_status st = SD_OK;
@@ -20,6 +35,7 @@ static sd_status open_checkpoint(sd_measurement *m)
                      sd_checkpoint_count(m->checkpoint)); /* MPI counts are ints */
     if (st == SD_OK) st = sd_alloc(sd_checkpoint_count(m->checkpoint), SD_XXH128_HEX, &m->digest);
     SD_TRY(sd_agree(m->job->team, st));
+    SD_TRY(same_on_all(m));
 
 done:
     return st;

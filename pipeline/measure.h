@@ -28,8 +28,12 @@ typedef enum { SD_MEASURED, SD_KEPT } sd_measure_outcome;
  * same. */
 typedef struct sd_token_cache sd_token_cache;
 
+/** @brief Makes an empty one; yours, release with sd_token_cache_destroy(). Errors:
+ * SD_ERR_RESOURCE. */
 sd_status sd_token_cache_create(sd_token_cache **out);
-void      sd_token_cache_destroy(sd_token_cache **cache);
+
+/** @brief Releases it; NULL is fine; sets NULL. */
+void sd_token_cache_destroy(sd_token_cache **cache);
 
 /**
  * @brief Measures a checkpoint and writes its unit, unless a unit that was made from the same

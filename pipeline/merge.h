@@ -19,12 +19,17 @@ typedef struct {
  *
  * Within a run, phases are matched to those of its last complete checkpoint by plateau and
  * direction, so that phase k is the same thing at every step; before it has emerged its entries are
- * NaN. A unit whose sizes differ from the last one's is left out and recorded as a failure. A run
- * without a complete checkpoint has no group: its sizes are not known, its failures are recorded.
+ * NaN. The angle to a parent is to the checkpoint that the study says, NaN when that one failed. A
+ * unit whose sizes differ from the last one's is left out and recorded as a failure. A run without
+ * a complete checkpoint has no group: its sizes are not known, its failures are recorded.
  *
- * @param[in,out] outcome     one per checkpoint, runs end to end; messages are added
+ * @param[in]     folder      DIR; its units are where sd_unit_path() says
+ * @param[in,out] outcome     one per checkpoint, runs end to end; what is left out stops being
+ *                            complete and gets a message (sd_free()), which is printed as well
  * @param[in]     provenance  as it will stand in the file, without timings
- * Errors: SD_ERR_RESOURCE; SD_ERR_CHECK for a unit that cannot be read back.
+ *
+ * Not collective. Errors: SD_ERR_RESOURCE; SD_ERR_CHECK for a unit that is damaged. study.h5 is
+ * then as it was.
  */
 sd_status sd_merge(const sd_study *study, const char *folder, sd_outcome *outcome,
                    const sd_provenance *provenance);

@@ -193,7 +193,9 @@ static double true_change(const sd_states *s, const double *e, const int64_t *to
         share += fabs(was) / s->norm[layer * s->n_tokens + token[i]];
         count++;
     }
-    return count > 0 && share / (double)count >= least_share ? sum / (double)count : NAN;
+    const bool meant = count > 0 && share / (double)count >= least_share && isfinite(sum);
+
+    return meant ? sum / (double)count : NAN;
 }
 
 static void measure_layer(const sd_states *s, double eps, const int64_t *token, int64_t n,

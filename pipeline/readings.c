@@ -226,10 +226,11 @@ static sd_status pack_phase(const sd_measurement *m, int64_t layer, int k, befor
 {
     sd_status     st    = SD_OK;
     const int64_t d     = m->model.d;
-    int64_t      *token = NULL, n;
+    int64_t      *token = NULL, n, kept = 0;
 
     SD_TRY(sd_phenomenon_tokens(m->states, &m->phenomenon->phases->phase[k], &token, &n));
-    SD_TRY(sd_alloc(n * d, sizeof *b->rows[k], &b->rows[k]));
+    for (int64_t i = 0; i < n; i++) kept += sd_states_kept(m->states, layer, token[i]) != NULL;
+    SD_TRY(sd_alloc(kept * d, sizeof *b->rows[k], &b->rows[k]));
     for (int64_t i = 0; i < n; i++) {
         const float *state = sd_states_kept(m->states, layer, token[i]);
 
@@ -262,9 +263,11 @@ static sd_status make_room(const sd_measurement *m, before_states *b)
     sd_status st = SD_OK;
 
     for (int k = 0; k < m->phenomenon->phases->n_phases; k++) {
-        const sd_phase *phase = &m->phenomenon->phases->phase[k];
+        const int64_t *tokens = m->phenomenon->phases->phase[k].tokens;
+        const int64_t  behind = tokens[0] > 0 ? tokens[0] : tokens[1]; /* its direction */
+        const int64_t  kept   = m->ids->n_sequences + SD_KEPT_OTHERS;
 
-        SD_TRY(sd_alloc((phase->tokens[0] + phase->tokens[1]) * m->model.d, sizeof *b->rows[k],
+        SD_TRY(sd_alloc((behind < kept ? behind : kept) * m->model.d, sizeof *b->rows[k],
                         &b->rows[k]));
     }
 

@@ -17,13 +17,19 @@
 typedef struct sd_schedule sd_schedule;
 
 /**
- * @brief Splits `world` into teams and starts the counter.
- * @param[in] team_size  ranks per team; 0 chooses: one rank each, or more when there are more ranks
- *                       than tasks
- * Collective on `world` (borrowed).
+ * @brief Splits `world` into teams of neighbouring ranks and starts the counter.
+ *
+ * @param[in]  world      borrowed for the schedule's life
+ * @param[in]  team_size  (same) ranks per team, the last one may be smaller; 0 chooses: one rank
+ *                        each or, when there are more ranks than tasks, as many teams as tasks with
+ *                        sizes that differ by one at most
+ * @param[in]  n_tasks    (same) tasks are 0 ... n_tasks - 1
+ * @param[out] out        yours, release with sd_schedule_destroy(); NULL on failure
+ *
+ * Collective on `world`. Errors: SD_ERR_RESOURCE.
  */
 sd_status sd_schedule_create(MPI_Comm world, int64_t team_size, int64_t n_tasks, sd_schedule **out);
-/** @brief Collective on the world. */
+/** @brief Releases it, and the teams; NULL is fine; sets NULL. Collective on the world. */
 void sd_schedule_destroy(sd_schedule **schedule);
 
 /** @brief This rank's team; rank 0 of it leads. */
@@ -32,7 +38,7 @@ MPI_Comm sd_schedule_team(const sd_schedule *schedule);
 /** @brief The team's next task, or -1 when there is none left. Collective on the team. */
 int64_t sd_schedule_next(sd_schedule *schedule);
 
-/** @brief Hands out no further task to anybody. Called by any rank. */
+/** @brief Hands out no further task to anybody. Called by any rank, or by all. */
 void sd_schedule_stop(sd_schedule *schedule);
 
 /** @brief Counts a task as ended and returns how many are, with this one. Called by a team's

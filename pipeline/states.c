@@ -10,9 +10,8 @@
 #include "solvers/phases.h"
 
 enum {
-    CHUNK_TOKENS = 1024, /* enough for the matrix products to run at full speed                 */
-    SAMPLE       = 1024, /* tokens behind the real R^2                                          */
-    KEPT_OTHERS  = 1024, /* of one state, the first in token order: bounds the leader's memory  */
+    CHUNK_TOKENS = 1024, /* enough for the matrix products to run at full speed */
+    SAMPLE       = 1024, /* tokens behind the real R^2                          */
 };
 
 /* ---- layout ---- */
@@ -258,12 +257,12 @@ static sd_status choose_kept(const sd_states *s, const double *norm, int64_t **t
     int64_t   others  = 0;
 
     SD_TRY(sd_alloc(s->n_tokens, sizeof *scratch, &scratch));
-    SD_TRY(sd_alloc(s->ids->n_sequences + KEPT_OTHERS, sizeof **token, token));
+    SD_TRY(sd_alloc(s->ids->n_sequences + SD_KEPT_OTHERS, sizeof **token, token));
     memcpy(scratch, norm, (size_t)s->n_tokens * sizeof *scratch);
     threshold = sd_high_factor * sd_median(s->n_tokens, scratch);
     *n        = 0;
     for (int64_t t = 0; t < s->n_tokens; t++) {
-        const bool stands_out = norm[t] > threshold && others < KEPT_OTHERS;
+        const bool stands_out = norm[t] > threshold && others < SD_KEPT_OTHERS;
 
         if (!s->initial[t] && !stands_out) continue;
         others += !s->initial[t];

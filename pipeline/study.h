@@ -70,13 +70,17 @@ typedef struct {
 /**
  * @brief Parses the text of a study file. Globs are not expanded.
  *
- * @param[in] text  YAML of `length` bytes; borrowed
- * @param[in] path  where it came from: the folder of relative paths, and the name in messages
+ * @param[in]  text  YAML of `length` bytes; borrowed
+ * @param[in]  path  where it came from: the folder of relative paths, and the name in messages
+ * @param[out] out   yours, release with sd_study_destroy(); NULL on failure
  *
- * Not collective. Errors: SD_ERR_USAGE with file, line, key and the nearest known one.
+ * Not collective. Errors: SD_ERR_USAGE with file, line, key and the nearest known one;
+ * SD_ERR_RESOURCE.
  */
 sd_status sd_study_parse(const char *text, int64_t length, const char *path, sd_study **out);
-void      sd_study_destroy(sd_study **study);
+
+/** @brief Releases it; NULL is fine; sets NULL. */
+void sd_study_destroy(sd_study **study);
 
 /**
  * @brief Lists the checkpoints of every run, one entry after the other, as a sequence of
@@ -88,7 +92,11 @@ void      sd_study_destroy(sd_study **study);
  */
 sd_status sd_study_list(const sd_study *study, char **list, int64_t *bytes);
 
-/** @brief Fills the checkpoints of all runs from what sd_study_list() gave. */
+/**
+ * @brief Fills the checkpoints of all runs from what sd_study_list() gave; once per study.
+ * @param[in] list  of `bytes`, of this study, perhaps from another rank; borrowed
+ * Not collective. Errors: SD_ERR_RESOURCE.
+ */
 sd_status sd_study_fill(sd_study *study, const char *list, int64_t bytes);
 
 /** @brief A path of the study, from the current folder. Yours, release with sd_free(). */

@@ -77,13 +77,12 @@ static sd_status list(const char *runs)
 
 static void checkpoint_is(int64_t run, int64_t i, int64_t step, const char *path)
 {
-    char file[1024];
+    const bool there = run < study->n_runs && i < study->run[run].n_checkpoints;
+    char       file[1024];
 
+    CHECK(there);
+    if (!there) return;
     snprintf(file, sizeof file, "%s/%s", study->folder, path);
-    if (study == NULL || run >= study->n_runs || i >= study->run[run].n_checkpoints) {
-        CHECK(!"there");
-        return;
-    }
     CHECK(study->run[run].checkpoint[i].step == step);
     CHECK(strcmp(study->run[run].checkpoint[i].path, path) == 0);
     CHECK(strcmp(study->run[run].checkpoint[i].file, path[0] == '/' ? path : file) == 0);
