@@ -1,5 +1,6 @@
 #include "io/checkpoint.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -221,7 +222,60 @@ done:
     return st;
 }
 
-/* Takes the first format that is there; a single file goes before shards, as in transformers. */
+static bool ends_with(const char *text, const char *end)
+{
+    const size_t length = strlen(text), want = strlen(end);
+
+    return length > want && strcmp(text + length - want, end) == 0;
+}
+
+/* Counts the folder's files of a format whose files have no fixed name; keeps one of the names. */
+static sd_status find_files(const char *path, const char *extension, int64_t *count, char **name)
+{
+    sd_status            st = SD_OK;
+    const struct dirent *item;
+    DIR                 *folder = opendir(path);
+
+    SD_REQUIRE(folder != NULL, SD_ERR_INPUT, "cannot be read: %s", strerror(errno));
+    while ((item = readdir(folder)) != NULL) {
+        if (item->d_name[0] == '.' || !ends_with(item->d_name, extension)) continue;
+        if ((*count)++ == 0) SD_TRY(sd_copy_string(item->d_name, name));
+    }
+
+done:
+    if (folder != NULL) closedir(folder);
+    return st;
+}
+
+/* The only file of a format without fixed names, if there is one. */
+static sd_status open_by_extension(sd_checkpoint *c, const char *path, bool *found)
+{
+    sd_status st    = SD_OK;
+    int64_t   count = 0;
+    char     *name  = NULL;
+
+    *found = false;
+    for (const sd_format *const *it = sd_formats; *it != NULL && !*found; it++) {
+        if ((*it)->single != NULL || (*it)->index != NULL) continue;
+        SD_TRY(find_files(path, (*it)->extension, &count, &name));
+        SD_REQUIRE(count <= 1, SD_ERR_INPUT,
+                   "the folder has %" PRId64 " files *%s; name the one that is meant", count,
+                   (*it)->extension);
+        if (count == 0) continue;
+        c->format = *it;
+        *found    = true;
+        SD_TRY(open_single(c, name));
+    }
+
+done:
+    sd_free(name);
+    return st;
+}
+
+/*
+ * Takes the first format that is there; a single file goes before shards, as in transformers, and
+ * both go before files that are known by their extension only.
+ */
 static sd_status open_folder(sd_checkpoint *c, const char *path)
 {
     sd_status st = SD_OK;
@@ -235,20 +289,14 @@ static sd_status open_folder(sd_checkpoint *c, const char *path)
         SD_TRY(holds(c, c->format->index, &found));
         if (found) return open_sharded(c, c->format->index);
     }
+    SD_TRY(open_by_extension(c, path, &found));
     SD_REQUIRE(
-        false, SD_ERR_INPUT,
-        "the folder has neither model.safetensors nor model.safetensors.index.json; name the "
-        "file itself if it has another name");
+        found, SD_ERR_INPUT,
+        "the folder has neither model.safetensors nor model.safetensors.index.json nor a .gguf "
+        "file; name the file itself if it has another name");
 
 done:
     return st;
-}
-
-static bool ends_with(const char *text, const char *end)
-{
-    const size_t length = strlen(text), want = strlen(end);
-
-    return length > want && strcmp(text + length - want, end) == 0;
 }
 
 static sd_status open_file(sd_checkpoint *c, const char *path)
@@ -259,9 +307,11 @@ static sd_status open_file(sd_checkpoint *c, const char *path)
     const sd_format *const *it    = sd_formats;
 
     while (*it != NULL && !ends_with(name, (*it)->extension)) it++;
-    SD_REQUIRE(*it != NULL, SD_ERR_INPUT,
-               "%s: is no file of weights that is known here, want a folder or a .safetensors file",
-               name);
+    SD_REQUIRE(
+        *it != NULL, SD_ERR_INPUT,
+        "%s: is no file of weights that is known here, want a folder, a .safetensors or a .gguf "
+        "file",
+        name);
     c->format = *it;
     SD_TRY(sd_path_join("", slash == path ? "/." : path, &c->folder));
     if (slash != path) c->folder[slash != NULL ? slash - path : 0] = '\0';

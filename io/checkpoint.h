@@ -22,20 +22,22 @@ enum { SD_MAX_DIMS = 8 };
 typedef struct {
     const char *name;               /* owned by the checkpoint                                  */
     const char *format;             /* storage format as the file names it, "BF16"              */
-    int         type;               /* the sd_dtype, or -1 for formats that hold no weights here */
+    int         type;               /* the sd_dtype as read, -1: a format of no weights here    */
     int         n_dims;             /* 0 .. SD_MAX_DIMS                                         */
     int64_t     shape[SD_MAX_DIMS]; /* outermost first                                          */
-    int64_t     elements, bytes;    /* of the whole tensor                                      */
+    int64_t     elements, bytes;    /* of the whole tensor; bytes as read                       */
 } sd_tensor_info;
 
 typedef struct sd_checkpoint sd_checkpoint;
 
 /**
  * @brief Opens a checkpoint: a folder with config.json and safetensors (single file, or shards
- * behind model.safetensors.index.json), or one .safetensors file with config.json beside it.
+ * behind model.safetensors.index.json), one .safetensors file with config.json beside it, or one
+ * .gguf file, by its name or as the only one of a folder without safetensors.
  *
  * A folder with both takes the single file, as transformers does. Of shards, the index decides
- * which tensors there are and where; tensors that it does not name are not seen.
+ * which tensors there are and where; tensors that it does not name are not seen. A GGUF file is
+ * seen as the checkpoint that it was made from: Hugging Face names, order of rows and config keys.
  *
  * @param[in]  path  as a person wrote it; borrowed until return
  * @param[out] out   yours, release with sd_checkpoint_close(); NULL on failure
@@ -62,8 +64,11 @@ const char *sd_checkpoint_file_of(const sd_checkpoint *checkpoint, int64_t i);
 int64_t sd_checkpoint_bytes(const sd_checkpoint *checkpoint);
 
 /**
- * @brief Reads bytes [offset, offset + count) of a tensor, as stored.
+ * @brief Reads bytes [offset, offset + count) of a tensor in the type that its info names.
  *
+ * That is as stored, but for formats of few bits in blocks: these are read as the floats that they
+ * stand for, so that hashes are of those. A GGUF file in F32, F16 or BF16 has the hashes of the
+ * safetensors file that it was made from.
  * Not collective. Several threads may read at once.
  * Errors: SD_ERR_INPUT for a short or failing read; SD_ERR_INTERNAL outside of the tensor.
  */

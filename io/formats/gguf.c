@@ -1,0 +1,239 @@
+/*
+ * GGUF: one file with metadata and tensors, dims innermost first, weights in blocks of few bits.
+ * Shown to the rest as the checkpoint that it was made from: its names, its order of rows, its
+ * config; blocks read as the floats that they stand for.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/format.h"
+#include "io/gguf_file.h"
+#include "io/gguf_llama.h"
+#include "solvers/base/memory.h"
+
+enum { MOST_RAW = 1 << 14 }; /* bytes read at once of a tensor in blocks */
+
+/* Where a tensor is, and how its rows are put back in order. */
+typedef struct {
+    const sd_gguf_tensor *stored;
+    int64_t               n_heads; /* 0: the rows are in order */
+} origin;
+
+typedef struct {
+    sd_gguf gguf;
+    char   *names;
+    origin *from; /* one per tensor, in the order of sd_tensor_file */
+} state;
+
+/* ---- opening ---- */
+
+static void describe(const sd_gguf_tensor *t, const char *name, sd_tensor_info *out)
+{
+    const int64_t size =
+        t->type->type >= 0 ? sd_dtype_size((sd_dtype)t->type->type) : t->type->bytes;
+
+    *out = (sd_tensor_info){.name     = name,
+                            .format   = t->type->name,
+                            .type     = t->type->type,
+                            .n_dims   = t->n_dims,
+                            .elements = t->elements,
+                            .bytes    = t->elements * size};
+    for (int k = 0; k < t->n_dims; k++) out->shape[k] = t->dim[t->n_dims - 1 - k];
+}
+
+/* A tensor that is being sorted into its place. */
+typedef struct {
+    sd_tensor_info info;
+    origin         from;
+} row;
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const row *)a)->info.name, ((const row *)b)->info.name);
+}
+
+/* The original names, one behind the other; `rows` get theirs. */
+static sd_status name_tensors(state *s, row *rows)
+{
+    sd_status st   = SD_OK;
+    int64_t   used = 0, n_heads;
+    char      name[SD_GGUF_NEW_NAME];
+
+    for (int64_t i = 0; i < s->gguf.n_tensors; i++) {
+        SD_TRY(sd_gguf_llama_tensor(&s->gguf, &s->gguf.tensor[i], name, &n_heads));
+        used += (int64_t)strlen(name) + 1;
+    }
+    SD_TRY(sd_alloc(used, 1, &s->names));
+    used = 0;
+    for (int64_t i = 0; i < s->gguf.n_tensors; i++) {
+        const sd_gguf_tensor *t  = &s->gguf.tensor[i];
+        char *const           to = s->names + used;
+
+        SD_TRY(sd_gguf_llama_tensor(&s->gguf, t, name, &rows[i].from.n_heads));
+        strcpy(to, name);
+        used += (int64_t)strlen(name) + 1;
+        describe(t, to, &rows[i].info);
+        rows[i].from.stored = t;
+    }
+
+done:
+    return st;
+}
+
+static sd_status list_tensors(state *s, sd_tensor_file *out)
+{
+    sd_status     st    = SD_OK;
+    const int64_t count = s->gguf.n_tensors;
+    row          *rows  = NULL;
+
+    SD_TRY(sd_alloc(count, sizeof *rows, &rows));
+    SD_TRY(name_tensors(s, rows));
+    qsort(rows, (size_t)count, sizeof *rows, by_name);
+    for (int64_t i = 1; i < count; i++)
+        SD_REQUIRE(by_name(&rows[i - 1], &rows[i]) != 0, SD_ERR_INPUT,
+                   "%s: tensor '%s' is there twice: the file is damaged", s->gguf.shown,
+                   rows[i].from.stored->name);
+
+    SD_TRY(sd_alloc(count, sizeof *out->tensor, &out->tensor));
+    SD_TRY(sd_alloc(count, sizeof *s->from, &s->from));
+    for (int64_t i = 0; i < count; i++) {
+        out->tensor[i] = rows[i].info;
+        s->from[i]     = rows[i].from;
+    }
+    out->count = count;
+
+done:
+    sd_free(rows);
+    return st;
+}
+
+static sd_status open_file(const char *path, const char *shown, sd_tensor_file *out)
+{
+    sd_status st = SD_OK;
+    state    *s  = NULL;
+
+    SD_TRY(sd_alloc(1, sizeof *s, &s));
+    out->state = s;
+    SD_TRY(sd_gguf_open(path, shown, &s->gguf));
+    SD_TRY(sd_gguf_llama_is(&s->gguf));
+    SD_TRY(list_tensors(s, out));
+
+done:
+    return st;
+}
+
+/* ---- reading ---- */
+
+/*
+ * Bytes [offset, offset + count) of a tensor as read, its rows as stored. Blocks that the range
+ * cuts are decoded whole and copied in part.
+ */
+static sd_status read_blocks(const state *s, const sd_gguf_tensor *t, int64_t offset, int64_t count,
+                             char *out)
+{
+    sd_status           st   = SD_OK;
+    const sd_gguf_type *type = t->type;
+    const int64_t       size = type->elements * (int64_t)sizeof(float);
+    unsigned char       raw[MOST_RAW];
+    float               block[SD_GGUF_BLOCK];
+
+    while (count > 0) {
+        const int64_t first = offset / size, most = MOST_RAW / type->bytes;
+        int64_t       n = (offset % size + count + size - 1) / size;
+
+        if (n > most) n = most;
+        SD_TRY(sd_file_read_at(&s->gguf.file, s->gguf.shown, t->begin + first * type->bytes,
+                               n * type->bytes, raw));
+        for (int64_t k = 0; k < n; k++) {
+            const int64_t skip = offset % size;
+            const int64_t rest = size - skip < count ? size - skip : count;
+
+            type->decode(raw + k * type->bytes, block);
+            memcpy(out, (const char *)block + skip, (size_t)rest);
+            out += rest;
+            offset += rest;
+            count -= rest;
+        }
+    }
+
+done:
+    return st;
+}
+
+static sd_status read_stored(const state *s, const sd_gguf_tensor *t, int64_t offset, int64_t count,
+                             char *out)
+{
+    if (t->type->decode != NULL) return read_blocks(s, t, offset, count, out);
+    return sd_file_read_at(&s->gguf.file, s->gguf.shown, t->begin + offset, count, out);
+}
+
+/* The stored row that is row `r` of the original, of heads of `size` rows; see gguf_llama.h. */
+static int64_t stored_row(int64_t r, int64_t size)
+{
+    const int64_t head = r / size, in_head = r % size;
+
+    return head * size + in_head % (size / 2) * 2 + in_head / (size / 2);
+}
+
+static sd_status read_rows(const state *s, const sd_tensor_info *info, const origin *from,
+                           int64_t offset, int64_t count, char *out)
+{
+    sd_status     st    = SD_OK;
+    const int64_t size  = info->shape[0] / from->n_heads;
+    const int64_t bytes = info->bytes / info->shape[0];
+
+    while (count > 0) {
+        const int64_t skip = offset % bytes;
+        const int64_t rest = bytes - skip < count ? bytes - skip : count;
+
+        SD_TRY(read_stored(s, from->stored, stored_row(offset / bytes, size) * bytes + skip, rest,
+                           out));
+        out += rest;
+        offset += rest;
+        count -= rest;
+    }
+
+done:
+    return st;
+}
+
+static sd_status read_bytes(const sd_tensor_file *file, int64_t i, int64_t offset, int64_t count,
+                            void *out)
+{
+    const state *s = file->state;
+
+    if (s->from[i].n_heads > 0)
+        return read_rows(s, &file->tensor[i], &s->from[i], offset, count, out);
+    return read_stored(s, s->from[i].stored, offset, count, out);
+}
+
+static sd_status read_config(const sd_tensor_file *file, sd_config **out)
+{
+    return sd_gguf_llama_config(&((const state *)file->state)->gguf, out);
+}
+
+static void close_file(sd_tensor_file *file)
+{
+    state *s = file->state;
+
+    if (s != NULL) {
+        sd_gguf_close(&s->gguf);
+        sd_free(s->names);
+        sd_free(s->from);
+        sd_free(s);
+    }
+    sd_free(file->tensor);
+    *file = (sd_tensor_file){0};
+}
+
+extern const sd_format sd_format_gguf;
+
+const sd_format sd_format_gguf = {
+    .name      = "gguf",
+    .extension = ".gguf",
+    .open      = open_file,
+    .read      = read_bytes,
+    .config    = read_config,
+    .close     = close_file,
+};

@@ -1,0 +1,70 @@
+"""Writes GGUF files for tests by the package gguf: a llama's metadata, and tensors of any type."""
+import gguf
+import numpy as np
+
+from llama_numpy import to_stored
+
+PARTS = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
+         "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
+         "post_attention_layernorm": "ffn_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
+         "mlp.down_proj": "ffn_down"}
+TOP = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight",
+       "lm_head.weight": "output.weight"}
+
+
+def stored_name(name):
+    """A tensor's name in a GGUF file: blk.3.attn_q.weight of model.layers.3.self_attn.q_proj.weight."""
+    if name in TOP:
+        return TOP[name]
+    layer, rest = name.removeprefix("model.layers.").split(".", 1)
+    part, kind = rest.rsplit(".", 1)
+    return f"blk.{layer}.{PARTS[part]}.{kind}"
+
+
+def turned(rows, heads):
+    """Rows of query or key as a GGUF file has them: channels that one position turns side by side."""
+    return rows.reshape(heads, 2, -1, *rows.shape[1:]).swapaxes(1, 2).reshape(rows.shape)
+
+
+def metadata(writer, c):
+    """What converters write of a config."""
+    writer.add_block_count(c["num_hidden_layers"])
+    writer.add_context_length(512)
+    writer.add_embedding_length(c["hidden_size"])
+    writer.add_feed_forward_length(c["intermediate_size"])
+    writer.add_head_count(c["num_attention_heads"])
+    writer.add_head_count_kv(c["num_key_value_heads"])
+    writer.add_layer_norm_rms_eps(c["rms_norm_eps"])
+    writer.add_rope_freq_base(c["rope_theta"])
+    if c["head_dim"] * c["num_attention_heads"] != c["hidden_size"]:
+        writer.add_key_length(c["head_dim"])
+        writer.add_value_length(c["head_dim"])
+    writer.add_rope_dimension_count(c["head_dim"])
+    writer.add_vocab_size(c["vocab_size"])
+    writer.add_bos_token_id(1)
+    writer.add_token_list([f"token {i}" for i in range(c["vocab_size"])])
+    writer.add_array("general.tags", ["a test", "é"])
+
+
+def write(path, c, tensors):
+    """A file of `tensors`: name as stored -> (type, array of bytes, the last axis a row's)."""
+    writer = gguf.GGUFWriter(path, "llama")
+    metadata(writer, c)
+    for name, (kind, data) in tensors.items():
+        writer.add_tensor(name, data, raw_dtype=gguf.GGMLQuantizationType[kind])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def write_llama(path, model, kind):
+    """A model of llama_numpy, every tensor in one number format."""
+    c, out = model.config, {}
+    for name, values in model.tensors.items():
+        for part, heads in (("q_proj", "num_attention_heads"), ("k_proj", "num_key_value_heads")):
+            if f".{part}." in name:
+                values = turned(values, c[heads])
+        data = np.frombuffer(to_stored(kind, values), np.uint8).reshape(*values.shape[:-1], -1)
+        out[stored_name(name)] = (kind, data)
+    write(path, c, out)
