@@ -259,7 +259,7 @@ static sd_status open_by_extension(sd_checkpoint *c, const char *path, bool *fou
         if ((*it)->single != NULL || (*it)->index != NULL) continue;
         SD_TRY(find_files(path, (*it)->extension, &count, &name));
         SD_REQUIRE(count <= 1, SD_ERR_INPUT,
-                   "the folder has %" PRId64 " files *%s; name the one that is meant", count,
+                   "the folder has %" PRId64 " files '*%s'; name the one that is meant", count,
                    (*it)->extension);
         if (count == 0) continue;
         c->format = *it;
