@@ -26,6 +26,7 @@ typedef struct {
     int         n_dims;             /* 0 .. SD_MAX_DIMS                                         */
     int64_t     shape[SD_MAX_DIMS]; /* outermost first                                          */
     int64_t     elements, bytes;    /* of the whole tensor; bytes as read                       */
+    int64_t     stored;             /* bytes in the file; fewer than `bytes` of packed formats  */
 } sd_tensor_info;
 
 typedef struct sd_checkpoint sd_checkpoint;

@@ -22,7 +22,7 @@ enum { SD_FINGERPRINT_LEN = 9 + SD_XXH128_HEX }; /* characters, with the termina
 enum { SD_PIECE_BYTES = 4 << 20 };
 
 /**
- * @brief Hashes a tensor's stored bytes.
+ * @brief Hashes a tensor's bytes as sd_checkpoint_read() gives them.
  *
  * @param[in]  check_finite  refuse NaN and infinity too, where the tensor has a type of weights
  * @param[in]  poll          called after each piece; NULL is fine; borrowed until return

@@ -80,7 +80,7 @@ static int count_formats(const sd_checkpoint *checkpoint, format_row *row)
         if (k == n) row[n++] = (format_row){.format = t->format};
         row[k].tensors++;
         row[k].elements += t->elements;
-        row[k].bytes += t->bytes;
+        row[k].bytes += t->stored;
     }
     return n;
 }

@@ -38,7 +38,8 @@ static void describe(const sd_gguf_tensor *t, const char *name, sd_tensor_info *
                             .type     = t->type->type,
                             .n_dims   = t->n_dims,
                             .elements = t->elements,
-                            .bytes    = t->elements * size};
+                            .bytes    = t->elements * size,
+                            .stored   = t->bytes};
     for (int k = 0; k < t->n_dims; k++) out->shape[k] = t->dim[t->n_dims - 1 - k];
 }
 

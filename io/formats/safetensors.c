@@ -168,7 +168,8 @@ static sd_status read_shape(const state *s, const json_t *entry, int64_t size, s
         info->shape[k] = extent;
         info->elements *= extent;
     }
-    info->bytes = info->elements * size;
+    info->bytes  = info->elements * size;
+    info->stored = info->bytes;
 
 done:
     return st;

@@ -473,6 +473,17 @@ static void a_short_file_takes_no_more_memory_than_it_is_long(void)
     CHECK(after.ru_maxrss - before.ru_maxrss < 16 << 10); /* KiB */
 }
 
+/* A sparse file of 300 MB whose metadata is one array. */
+static void a_header_beyond_all_measure_is_refused(void)
+{
+    static const wish long_array = {PAIR(K "\x09\0\0\0\0\0\0\0\0\0\0\x11\0\0\0\0")};
+
+    make(&work, &long_array);
+    scratch_write(file, work.bytes, work.used);
+    CHECK(truncate(scratch_path(file), 300000000) == 0);
+    refused("m.gguf: its header is longer than 268435456 bytes: the file is damaged");
+}
+
 static void what_the_format_allows_is_taken(void)
 {
     static const wish good[] = {
@@ -520,6 +531,7 @@ int main(void)
     a_file_cut_anywhere_is_refused();
     a_changed_byte_does_no_harm();
     a_short_file_takes_no_more_memory_than_it_is_long();
+    a_header_beyond_all_measure_is_refused();
     what_the_format_allows_is_taken();
     a_folder_with_one_file_is_that_file();
     scratch_close();

@@ -14,10 +14,11 @@ import program as p
 
 check = p.Checks()
 KINDS = ("F32", "F16", "BF16")
-# Heads on fewer keys, with and without their own width, and a head of its own behind the model.
+# Heads on fewer keys, with and without a width of their own; biases, scaled positions, an output of its own.
 SHAPES = {"tied": made.config(3, 48, 64, 4, 2, 12, bos_token_id=1),
           "untied": made.config(2, 32, 40, 6, 3, 8, bos_token_id=1, tie_word_embeddings=False,
-                                rope_theta=123456.7, rms_norm_eps=3e-6)}
+                                rope_theta=123456.7, rms_norm_eps=3e-6, attention_bias=True, mlp_bias=True,
+                                rope_scaling={"rope_type": "linear", "factor": 2.6})}
 
 
 def measure(folder, name):

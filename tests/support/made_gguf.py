@@ -40,6 +40,9 @@ def metadata(writer, c):
         writer.add_key_length(c["head_dim"])
         writer.add_value_length(c["head_dim"])
     writer.add_rope_dimension_count(c["head_dim"])
+    if "rope_scaling" in c:
+        writer.add_rope_scaling_type(gguf.RopeScalingType(c["rope_scaling"]["rope_type"]))
+        writer.add_rope_scaling_factor(c["rope_scaling"]["factor"])
     writer.add_vocab_size(c["vocab_size"])
     writer.add_bos_token_id(1)
     writer.add_token_list([f"token {i}" for i in range(c["vocab_size"])])
