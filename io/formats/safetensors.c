@@ -88,7 +88,7 @@ static sd_status read_header(state *s)
     SD_REQUIRE(length > 0 && text[0] == '{' && text[length - 1] == '}', SD_ERR_INPUT,
                "%s: its header is not {...} followed by spaces: the file is damaged; copy it again",
                s->shown);
-    SD_TRY(sd_json_parse(text, length, s->shown, &s->header));
+    SD_TRY(sd_json_parse(text, length, s->file.bytes, s->shown, &s->header));
 
 done:
     sd_free(text);
