@@ -59,6 +59,9 @@ sd_status sd_json_parse(const char *text, int64_t length, int64_t file_bytes, co
                "%s: would take %" PRId64 " MiB of memory as JSON, want at most %" PRId64
                " for a file of its length: the file is damaged",
                shown, memory >> 20, most >> 20);
+    /* The parser passes over a zero byte behind a number. */
+    SD_REQUIRE(length == 0 || memchr(text, '\0', (size_t)length) == NULL, SD_ERR_INPUT,
+               "%s: not valid JSON: there is a zero byte in it", shown);
     *out = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &error);
     if (*out == NULL) {
         const enum json_error_code code = json_error_code(&error);

@@ -186,6 +186,16 @@ static void a_length_that_the_file_does_not_have_is_refused(void)
                  "after its first 8; copy it again");
 }
 
+/* The JSON parser would pass over it. */
+static void a_zero_byte_in_the_header_is_refused(void)
+{
+    static const char bytes[] = "\x37\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"U8\",\"shape\":[1\0],"
+                                "\"data_offsets\":[0,1]}}\x07";
+
+    scratch_write(file, bytes, (int64_t)sizeof bytes - 1);
+    refused("zero byte", "model.safetensors: not valid JSON: there is a zero byte in it");
+}
+
 static void what_is_no_safetensors_file_is_refused(void)
 {
     scratch_text(file, ""); /* [header_too_small] */
@@ -329,6 +339,7 @@ int main(void)
     scratch_text("config.json", "{}");
     a_damaged_header_is_refused_with_a_reason();
     a_length_that_the_file_does_not_have_is_refused();
+    a_zero_byte_in_the_header_is_refused();
     what_is_no_safetensors_file_is_refused();
     what_the_format_allows_is_taken();
     every_dtype_is_known();
