@@ -206,6 +206,9 @@ static sd_status take_pair(cursor *c, place *where, sd_gguf_pair *out)
     uint64_t  type;
 
     SD_TRY(take_string(c, MOST_KEY, "a key", &where->key));
+    SD_REQUIRE(*key_at(c, where->key) != '\0', SD_ERR_INPUT,
+               "%s: at byte %" PRId64 " a key is empty: the file is damaged", c->g->shown,
+               where->key);
     SD_TRY(take_kind(c, where->key, "the type of a value", &type));
     out->kind = values[type].kind;
     if (type == VALUE_TEXT)
@@ -240,11 +243,11 @@ static sd_status take_dims(cursor *c, const char *name, sd_gguf_tensor *t)
     for (int k = 0; k < SD_GGUF_DIMS; k++) {
         extent = 1;
         if (k < t->n_dims) SD_TRY(take(c, 8, "a dimension", &extent));
-        SD_REQUIRE(extent >= 1 && extent <= INT64_MAX / 8, SD_ERR_INPUT,
+        SD_REQUIRE(extent <= INT64_MAX / 8, SD_ERR_INPUT,
                    "%s: tensor '%s': dimension %d is %" PRIu64 ", which is no count of elements",
                    c->g->shown, name, k + 1, extent);
         /* 8 is the most bytes that an element takes, stored or read. */
-        SD_REQUIRE(t->elements <= INT64_MAX / 8 / (int64_t)extent, SD_ERR_INPUT,
+        SD_REQUIRE(extent == 0 || t->elements <= INT64_MAX / 8 / (int64_t)extent, SD_ERR_INPUT,
                    "%s: tensor '%s' is larger than any file: its shape is damaged", c->g->shown,
                    name);
         t->dim[k] = (int64_t)extent;
@@ -462,6 +465,29 @@ done:
     return st;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Names are compared in an order of their own: the tensors stay in that of the file. */
+static sd_status check_names(const sd_gguf *g)
+{
+    sd_status    st   = SD_OK;
+    const char **name = NULL;
+
+    SD_TRY(sd_alloc(g->n_tensors, sizeof *name, &name));
+    for (int64_t i = 0; i < g->n_tensors; i++) name[i] = g->tensor[i].name;
+    qsort(name, (size_t)g->n_tensors, sizeof *name, by_name);
+    for (int64_t i = 1; i < g->n_tensors; i++)
+        SD_REQUIRE(strcmp(name[i - 1], name[i]) != 0, SD_ERR_INPUT,
+                   "%s: tensor '%s' is there twice: the file is damaged", g->shown, name[i]);
+
+done:
+    sd_free(name);
+    return st;
+}
+
 static sd_status read_header(sd_gguf *g)
 {
     sd_status st        = SD_OK;
@@ -476,6 +502,7 @@ static sd_status read_header(sd_gguf *g)
     SD_TRY(take_tensors(&c, n_tensors, &tensors));
     settle(&c, pairs, tensors);
     SD_TRY(check_keys(g));
+    SD_TRY(check_names(g));
     SD_TRY(read_alignment(g, &alignment));
     SD_TRY(check_coverage(g, aligned(c.at, alignment), alignment));
 

@@ -10,7 +10,8 @@
  * file still has before it is used. No memory is taken that the file's own length does not cover:
  * at most 6 bytes for each one of the file.
  * Source: the format's specification, and what llama.cpp and the Python package gguf accept;
- * stricter than both: strings are UTF-8, nothing follows the last tensor but its padding.
+ * stricter than both: strings are UTF-8, nothing follows the last tensor but its padding. Where it
+ * differs from the Python package on purpose: tests/oracle/test_mutated_files.py.
  */
 #ifndef SD_IO_GGUF_FILE_H
 #define SD_IO_GGUF_FILE_H

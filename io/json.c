@@ -1,17 +1,67 @@
 #include "io/json.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "io/file.h"
 #include "solvers/base/memory.h"
 
-sd_status sd_json_parse(const char *text, int64_t length, const char *shown, json_t **out)
-{
-    sd_status    st    = SD_OK;
-    json_error_t error = {0};
+/*
+ * Bytes that jansson 2.14 and the C library's malloc take for a text, at most: measured, and added
+ * up from their structures. Every object and array has a table for 8 at the start; tables double,
+ * and for a moment the old one is there too.
+ */
+enum { MOST_TIMES = 8, SPARE = 16 << 20 };
 
+/*
+ * At least the bytes that jansson 2.14 takes of the C library for a text: from its structures, and
+ * measured. Every object and every array begins with a table for 8; tables double, and for a moment
+ * the old one is there too. Of the text there are at most four copies: itself, its strings, and the
+ * longest of these in a buffer that doubles. Numbers are counted once too often when in doubt.
+ */
+static int64_t memory_of(const char *text, int64_t length)
+{
+    enum { OBJECT = 256, MEMBER = 144, ARRAY = 144, ELEMENT = 24, NUMBER = 32, STRING = 80 };
+    int64_t bytes       = 4 * length;
+    bool    after_digit = false;
+
+    for (int64_t i = 0; i < length; i++) {
+        const bool is_digit = text[i] >= '0' && text[i] <= '9';
+
+        if (is_digit && !after_digit) bytes += NUMBER;
+        after_digit = is_digit;
+        switch (text[i]) {
+        case '{': bytes += OBJECT; break;
+        case '[': bytes += ARRAY; break;
+        case ':': bytes += MEMBER; break;
+        case ',': bytes += ELEMENT; break;
+        case '"':
+            bytes += STRING;
+            for (i++; i < length && text[i] != '"'; i++) i += text[i] == '\\';
+            break;
+        default: break;
+        }
+    }
+    return bytes;
+}
+
+sd_status sd_json_parse(const char *text, int64_t length, int64_t file_bytes, const char *shown,
+                        json_t **out)
+{
+    sd_status     st     = SD_OK;
+    json_error_t  error  = {0};
+    const int64_t memory = memory_of(text, length), most = MOST_TIMES * file_bytes + SPARE;
+
+    *out = NULL;
+    SD_REQUIRE(memory <= most, SD_ERR_INPUT,
+               "%s: would take %" PRId64 " MiB of memory as JSON, want at most %" PRId64
+               " for a file of its length: the file is damaged",
+               shown, memory >> 20, most >> 20);
+    /* The parser passes over a zero byte behind a number. */
+    SD_REQUIRE(length == 0 || memchr(text, '\0', (size_t)length) == NULL, SD_ERR_INPUT,
+               "%s: not valid JSON: there is a zero byte in it", shown);
     *out = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &error);
     if (*out == NULL) {
         const enum json_error_code code = json_error_code(&error);
@@ -46,7 +96,7 @@ sd_status sd_json_read(const char *path, const char *shown, int64_t most, json_t
                "%s: is %" PRId64 " bytes long, want at most %" PRId64, shown, file.bytes, most);
     SD_TRY(sd_alloc(file.bytes, 1, &text));
     SD_TRY(sd_file_read_at(&file, shown, 0, file.bytes, text));
-    SD_TRY(sd_json_parse(text, file.bytes, shown, out));
+    SD_TRY(sd_json_parse(text, file.bytes, file.bytes, shown, out));
 
 done:
     sd_free(text);

@@ -54,7 +54,7 @@ sd_status sd_config_parse(const char *text, int64_t length, const char *shown, s
     json_t   *root = NULL;
 
     *out = NULL;
-    SD_TRY(sd_json_parse(text, length, shown, &root));
+    SD_TRY(sd_json_parse(text, length, length, shown, &root));
     SD_TRY(adopt(shown, &root, out));
 
 done:

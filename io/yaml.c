@@ -201,7 +201,8 @@ static sd_status close_level(builder *b)
     sd_yaml      *child = NULL;
     sd_yaml       node  = top->node;
 
-    if (node.kind == SD_YAML_MAP) SD_TRY(refuse_duplicates(b, b->pending + top->first, count));
+    if (node.kind == SD_YAML_MAP && count > 0)
+        SD_TRY(refuse_duplicates(b, b->pending + top->first, count));
     SD_TRY(sd_alloc(count, sizeof *child, &child));
     if (count > 0) memcpy(child, b->pending + top->first, (size_t)count * sizeof *child);
     b->n_pending = top->first;

@@ -43,6 +43,11 @@ parallel_hdf5() {
 
 python_venv() { program python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; }
 
+fuzzer() {
+    printf 'int LLVMFuzzerTestOneInput(const char *at, unsigned long count) { return at == (void *)count; }' |
+        clang -x c - -fsanitize=fuzzer,address,undefined -o /dev/null 2>/dev/null
+}
+
 slurm() {
     local name PATH=$PATH:/usr/sbin:/sbin
     for name in slurmctld slurmd munged sbatch srun; do program "$name" || return; done
@@ -83,6 +88,7 @@ look() { # look TESTS: fills missing and packages
     need "gnuplot" gnuplot-nox program gnuplot
     [ "$1" = no ] && return
     need "clang" clang program clang
+    need "clang's fuzzer and sanitizers" libclang-rt-dev fuzzer
     need "clang-format" clang-format program clang-format
     need "clang-tidy" clang-tidy program clang-tidy
     need "h5dump" hdf5-tools program h5dump

@@ -127,7 +127,7 @@ static sd_status check_shape(const sd_checkpoint *checkpoint, int64_t i, sd_role
                SD_ERR_INPUT, "%s: tensor '%s' is %s, want %s", sd_checkpoint_file_of(checkpoint, i),
                info->name, is, wanted);
     SD_REQUIRE(info->type >= 0, SD_ERR_INPUT,
-               "%s: tensor '%s' is stored as %s, want F32, F16, BF16 or F64",
+               "%s: tensor '%s' is stored as %s, want F32, F16, BF16, F64, F8_E4M3 or F8_E5M2",
                sd_checkpoint_file_of(checkpoint, i), info->name, info->format);
 
 done:

@@ -3,9 +3,9 @@
 #
 #   tests/run.sh [ctest options]     for example -R tokenizer, -L unit, -V
 #
-# Three builds, warnings as errors: gcc (all tests), gcc with address and undefined-behaviour
-# sanitizers (unit, oracle, badinput, models, ranks), clang (unit). The last line is
-# `N passed, N failed, N skipped` over all three; the exit status is 0 if nothing failed.
+# Four builds, warnings as errors: gcc (all tests), gcc with address and undefined-behaviour
+# sanitizers (unit, oracle, badinput, models, ranks), clang (unit), clang with fuzzers (fuzz). The
+# last line is `N passed, N failed, N skipped` over all four; the exit status is 0 if nothing failed.
 # Tests labelled `regenerate` make the committed oracle numbers again; they run when asked for by
 # -L regenerate, with the Python given in PYTHON (it needs torch).
 set -u
@@ -14,7 +14,7 @@ case ${1-} in -h | --help) sed -n '2,/^set/{s/^# \{0,1\}//p;}' "$0"; exit 0 ;; e
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 4
 root=$PWD
-tests=$root/build-tests debug=$root/build-debug clang=$root/build-clang
+tests=$root/build-tests debug=$root/build-debug clang=$root/build-clang fuzz=$root/build-fuzz
 
 # ctest takes a test out only if all of several -LE match: join them into one.
 options=() except='^regenerate$'
@@ -71,6 +71,11 @@ check() { # check NAME FOLDER LABELS EXCEPT CMAKE-ARGUMENTS...
     say "$name is through ($((SECONDS - from)) s)"
 }
 
+may_fuzz() { # clang finds its libraries of the fuzzer and of the sanitizers
+    printf 'int LLVMFuzzerTestOneInput(const char *at, unsigned long count) { return at == (void *)count; }' |
+        clang -x c - -fsanitize=fuzzer,address,undefined -o /dev/null 2>/dev/null
+}
+
 bash jobs/setup.sh --tests || say "set-up is not complete; what needs the rest will say so"
 # shellcheck source=jobs/mpi_env.sh
 . jobs/mpi_env.sh 4
@@ -88,5 +93,10 @@ long='^ranks/.*[.]n[124]$|^oracle/test_(tokenizer|study_oracle)$'
 check "gcc" "$tests" "" "" --preset tests -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
 check "gcc with sanitizers" "$debug" '^(unit|oracle|badinput|models|ranks)$' "$long" --preset debug
 check "clang" "$clang" '^unit$' "" -DCMAKE_C_COMPILER=clang -DSD_WERROR=ON -DSD_TESTS=ON
+if may_fuzz; then
+    check "clang with fuzzers" "$fuzz" '^fuzz$' "" -DCMAKE_C_COMPILER=clang -DSD_WERROR=ON -DSD_FUZZ=ON
+else
+    say "fuzz is skipped: clang has no fuzzer here (Debian: libclang-rt-dev)"
+fi
 
 exec python3 tests/support/count_tests.py "${summaries[@]}"

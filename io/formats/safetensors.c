@@ -13,27 +13,59 @@
 #include "io/json.h"
 #include "solvers/base/memory.h"
 
-enum { LENGTH_BYTES = 8, MOST_HEADER = 100000000 };
+enum {
+    LENGTH_BYTES = 8,
+    MOST_HEADER  = 100000000, /* bytes, by the specification */
+    MOST_BITS    = 64,        /* of an element, stored or read */
+    MOST_RAW     = 1 << 12    /* bytes read at once of 8-bit floats */
+};
+
+/* 8-bit floats are read as the single-precision numbers that they are. */
+typedef float (*widening)(uint8_t bits);
 
 static const struct {
     const char *name;
-    int64_t     size; /* bytes of an element */
-    int         type; /* sd_dtype, or -1: not a format of weights */
+    int64_t     bits;  /* of an element */
+    int         type;  /* the sd_dtype as read, or -1: not a format of weights */
+    widening    widen; /* NULL: read as stored */
 } dtypes[] = {
-    {"BOOL", 1, -1},    {"U8", 1, -1},        {"I8", 1, -1},  {"F8_E5M2", 1, -1},
-    {"F8_E4M3", 1, -1}, {"F8_E8M0", 1, -1},   {"I16", 2, -1}, {"U16", 2, -1},
-    {"F16", 2, SD_F16}, {"BF16", 2, SD_BF16}, {"I32", 4, -1}, {"U32", 4, -1},
-    {"F32", 4, SD_F32}, {"F64", 8, SD_F64},   {"I64", 8, -1}, {"U64", 8, -1},
-    {"C64", 8, -1},
+    {"F64", 64, SD_F64, NULL},
+    {"F32", 32, SD_F32, NULL},
+    {"F16", 16, SD_F16, NULL},
+    {"BF16", 16, SD_BF16, NULL},
+    {"F8_E4M3", 8, SD_F32, sd_f8_e4m3_value},
+    {"F8_E5M2", 8, SD_F32, sd_f8_e5m2_value},
+    {"F8_E8M0", 8, -1, NULL},
+    {"F8_E4M3FNUZ", 8, -1, NULL},
+    {"F8_E5M2FNUZ", 8, -1, NULL},
+    {"F6_E2M3", 6, -1, NULL},
+    {"F6_E3M2", 6, -1, NULL},
+    {"F4", 4, -1, NULL},
+    {"C64", 64, -1, NULL},
+    {"I64", 64, -1, NULL},
+    {"U64", 64, -1, NULL},
+    {"I32", 32, -1, NULL},
+    {"U32", 32, -1, NULL},
+    {"I16", 16, -1, NULL},
+    {"U16", 16, -1, NULL},
+    {"I8", 8, -1, NULL},
+    {"U8", 8, -1, NULL},
+    {"BOOL", 8, -1, NULL},
 };
 enum { N_DTYPES = sizeof dtypes / sizeof dtypes[0] };
+
+/* Where a tensor's bytes are, and what they are. */
+typedef struct {
+    int64_t begin; /* from the end of the header */
+    int     dtype; /* of the table above */
+} place;
 
 typedef struct {
     sd_file     file;
     const char *shown;
     json_t     *header; /* owns the tensors' names */
     int64_t     data;   /* the file's byte at which the tensors begin */
-    int64_t    *begin;  /* of each tensor, from there */
+    place      *at;     /* of each tensor */
 } state;
 
 /* What else such a file often is, for the hint. */
@@ -76,7 +108,10 @@ done:
     return st;
 }
 
-/* Parses the header; it begins with a brace and ends with spaces only, as the format wants. */
+/*
+ * Parses the header. The specification wants it to begin with a brace and to end with spaces; white
+ * space on either side is taken too, as the reference reader does: there are writers of it.
+ */
 static sd_status read_header(state *s)
 {
     sd_status st     = SD_OK;
@@ -84,11 +119,7 @@ static sd_status read_header(state *s)
     int64_t   length = 0;
 
     SD_TRY(read_header_text(s, &text, &length));
-    while (length > 0 && text[length - 1] == ' ') length--;
-    SD_REQUIRE(length > 0 && text[0] == '{' && text[length - 1] == '}', SD_ERR_INPUT,
-               "%s: its header is not {...} followed by spaces: the file is damaged; copy it again",
-               s->shown);
-    SD_TRY(sd_json_parse(text, length, s->shown, &s->header));
+    SD_TRY(sd_json_parse(text, length, s->file.bytes, s->shown, &s->header));
 
 done:
     sd_free(text);
@@ -102,7 +133,7 @@ static sd_status check_metadata(const state *s)
     const char   *key;
     const json_t *value;
 
-    if (metadata == NULL) return SD_OK;
+    if (metadata == NULL || json_is_null(metadata)) return SD_OK;
     SD_REQUIRE(json_is_object(metadata), SD_ERR_INPUT, "%s: '__metadata__' is no object", s->shown);
     json_object_foreach(metadata, key, value)
     {
@@ -122,8 +153,7 @@ static int64_t count_of(const json_t *value)
                : -1;
 }
 
-static sd_status read_dtype(const state *s, const json_t *entry, sd_tensor_info *info,
-                            int64_t *size)
+static sd_status read_dtype(const state *s, const json_t *entry, sd_tensor_info *info, int *dtype)
 {
     sd_status     st   = SD_OK;
     const json_t *node = json_object_get(entry, "dtype");
@@ -138,38 +168,39 @@ static sd_status read_dtype(const state *s, const json_t *entry, sd_tensor_info 
                info->name, is);
     info->format = dtypes[k].name;
     info->type   = dtypes[k].type;
-    *size        = dtypes[k].size;
+    *dtype       = k;
 
 done:
     return st;
 }
 
-static sd_status read_shape(const state *s, const json_t *entry, int64_t size, sd_tensor_info *info)
+/* A product that wraps is refused also where a later dimension is 0, as the reference does. */
+static sd_status read_shape(const state *s, const json_t *entry, sd_tensor_info *info)
 {
-    sd_status     st    = SD_OK;
-    const json_t *shape = json_object_get(entry, "shape");
+    sd_status     st       = SD_OK;
+    const json_t *shape    = json_object_get(entry, "shape");
+    uint64_t      elements = 1;
 
     SD_REQUIRE(json_is_array(shape), SD_ERR_INPUT, "%s: tensor '%s' has no 'shape'", s->shown,
                info->name);
     SD_REQUIRE(json_array_size(shape) <= SD_MAX_DIMS, SD_ERR_INPUT,
                "%s: tensor '%s' has %zu dimensions, want at most %d", s->shown, info->name,
                json_array_size(shape), SD_MAX_DIMS);
-    info->n_dims   = (int)json_array_size(shape);
-    info->elements = 1;
+    info->n_dims = (int)json_array_size(shape);
     for (int k = 0; k < info->n_dims; k++) {
-        const int64_t extent = count_of(json_array_get(shape, (size_t)k));
-
-        SD_REQUIRE(extent >= 0, SD_ERR_INPUT,
+        info->shape[k] = count_of(json_array_get(shape, (size_t)k));
+        SD_REQUIRE(info->shape[k] >= 0, SD_ERR_INPUT,
                    "%s: tensor '%s': dimension %d is no count of elements", s->shown, info->name,
                    k + 1);
-        SD_REQUIRE(extent == 0 || info->elements <= INT64_MAX / size / extent, SD_ERR_INPUT,
-                   "%s: tensor '%s' is larger than any file: its shape is damaged", s->shown,
-                   info->name);
-        info->shape[k] = extent;
-        info->elements *= extent;
+        SD_REQUIRE(info->shape[k] == 0 || elements <= UINT64_MAX / (uint64_t)info->shape[k],
+                   SD_ERR_INPUT, "%s: tensor '%s' is larger than any file: its shape is damaged",
+                   s->shown, info->name);
+        elements *= (uint64_t)info->shape[k];
     }
-    info->bytes  = info->elements * size;
-    info->stored = info->bytes;
+    SD_REQUIRE(elements <= INT64_MAX / MOST_BITS, SD_ERR_INPUT,
+               "%s: tensor '%s' is larger than any file: its shape is damaged", s->shown,
+               info->name);
+    info->elements = (int64_t)elements;
 
 done:
     return st;
@@ -185,10 +216,10 @@ static sd_status read_offsets(const state *s, const json_t *entry, const sd_tens
 
     SD_REQUIRE(json_array_size(offsets) == 2 && first >= 0 && last >= first, SD_ERR_INPUT,
                "%s: tensor '%s': 'data_offsets' are not [begin, end]", s->shown, info->name);
-    SD_REQUIRE(last - first == info->bytes, SD_ERR_INPUT,
+    SD_REQUIRE(last - first == info->stored, SD_ERR_INPUT,
                "%s: tensor '%s' takes %" PRId64 " bytes by its shape and %" PRId64
                " by its offsets: the header is damaged",
-               s->shown, info->name, info->bytes, last - first);
+               s->shown, info->name, info->stored, last - first);
     SD_REQUIRE(last <= s->file.bytes - s->data, SD_ERR_INPUT,
                "%s: is truncated: tensor '%s' ends at byte %" PRId64 " of %" PRId64
                " after the header; copy the file again",
@@ -200,16 +231,24 @@ done:
 }
 
 static sd_status read_entry(const state *s, const char *name, const json_t *entry,
-                            sd_tensor_info *info, int64_t *begin)
+                            sd_tensor_info *info, place *at)
 {
-    sd_status st   = SD_OK;
-    int64_t   size = 0;
+    sd_status st = SD_OK;
+    int64_t   bits;
 
     info->name = name;
     SD_REQUIRE(json_is_object(entry), SD_ERR_INPUT, "%s: tensor '%s' is no object", s->shown, name);
-    SD_TRY(read_dtype(s, entry, info, &size));
-    SD_TRY(read_shape(s, entry, size, info));
-    SD_TRY(read_offsets(s, entry, info, begin));
+    SD_TRY(read_dtype(s, entry, info, &at->dtype));
+    SD_TRY(read_shape(s, entry, info));
+    bits = info->elements * dtypes[at->dtype].bits;
+    SD_REQUIRE(bits % 8 == 0, SD_ERR_INPUT,
+               "%s: tensor '%s' of %s ends within a byte: its shape is damaged", s->shown, name,
+               info->format);
+    info->stored = bits / 8;
+    info->bytes  = dtypes[at->dtype].widen == NULL
+                       ? info->stored
+                       : info->elements * sd_dtype_size((sd_dtype)info->type);
+    SD_TRY(read_offsets(s, entry, info, &at->begin));
 
 done:
     return st;
@@ -217,7 +256,7 @@ done:
 
 typedef struct {
     sd_tensor_info info;
-    int64_t        begin;
+    place          at;
 } row;
 
 static int by_name(const void *a, const void *b)
@@ -229,8 +268,9 @@ static int by_place(const void *a, const void *b)
 {
     const row *left = a, *right = b;
 
-    if (left->begin != right->begin) return left->begin < right->begin ? -1 : 1;
-    if (left->info.bytes != right->info.bytes) return left->info.bytes < right->info.bytes ? -1 : 1;
+    if (left->at.begin != right->at.begin) return left->at.begin < right->at.begin ? -1 : 1;
+    if (left->info.stored != right->info.stored)
+        return left->info.stored < right->info.stored ? -1 : 1;
     return by_name(a, b);
 }
 
@@ -243,12 +283,12 @@ static sd_status check_coverage(const state *s, row *rows, int64_t count)
 
     qsort(rows, (size_t)count, sizeof *rows, by_place);
     for (int64_t i = 0; i < count; i++) {
-        SD_REQUIRE(rows[i].begin == end, SD_ERR_INPUT,
+        SD_REQUIRE(rows[i].at.begin == end, SD_ERR_INPUT,
                    "%s: tensor '%s' begins at byte %" PRId64 ", want %" PRId64
                    ": tensors %s; the header is damaged",
-                   s->shown, rows[i].info.name, rows[i].begin, end,
-                   rows[i].begin < end ? "overlap" : "leave a gap");
-        end += rows[i].info.bytes;
+                   s->shown, rows[i].info.name, rows[i].at.begin, end,
+                   rows[i].at.begin < end ? "overlap" : "leave a gap");
+        end += rows[i].info.stored;
     }
     SD_REQUIRE(end == rest, SD_ERR_INPUT,
                "%s: has %" PRId64 " bytes after its last tensor; copy it again", s->shown,
@@ -268,7 +308,7 @@ static sd_status read_rows(const state *s, row *rows)
     json_object_foreach(s->header, name, entry)
     {
         if (strcmp(name, "__metadata__") == 0) continue;
-        SD_TRY(read_entry(s, name, entry, &rows[i].info, &rows[i].begin));
+        SD_TRY(read_entry(s, name, entry, &rows[i].info, &rows[i].at));
         i++;
     }
 
@@ -285,13 +325,13 @@ static sd_status list_tensors(state *s, sd_tensor_file *out)
                  (json_object_get(s->header, "__metadata__") != NULL ? 1 : 0);
     SD_TRY(sd_alloc(out->count, sizeof *rows, &rows));
     SD_TRY(sd_alloc(out->count, sizeof *out->tensor, &out->tensor));
-    SD_TRY(sd_alloc(out->count, sizeof *s->begin, &s->begin));
+    SD_TRY(sd_alloc(out->count, sizeof *s->at, &s->at));
     SD_TRY(read_rows(s, rows));
     SD_TRY(check_coverage(s, rows, out->count));
     qsort(rows, (size_t)out->count, sizeof *rows, by_name);
     for (int64_t i = 0; i < out->count; i++) {
         out->tensor[i] = rows[i].info;
-        s->begin[i]    = rows[i].begin;
+        s->at[i]       = rows[i].at;
     }
 
 done:
@@ -317,12 +357,41 @@ done:
     return st;
 }
 
+/* Bytes [offset, offset + count) of a tensor of 8-bit floats as read: four for each that it has. */
+static sd_status read_widened(const state *s, const place *at, int64_t offset, int64_t count,
+                              char *out)
+{
+    enum { SIZE = sizeof(float) };
+    sd_status st = SD_OK;
+    uint8_t   raw[MOST_RAW];
+    float     value[MOST_RAW];
+
+    while (count > 0) {
+        const int64_t first = offset / SIZE, skip = offset % SIZE;
+        int64_t       n = (skip + count + SIZE - 1) / SIZE, rest;
+
+        if (n > MOST_RAW) n = MOST_RAW;
+        rest = n * SIZE - skip < count ? n * SIZE - skip : count;
+        SD_TRY(sd_file_read_at(&s->file, s->shown, s->data + at->begin + first, n, raw));
+        for (int64_t k = 0; k < n; k++) value[k] = dtypes[at->dtype].widen(raw[k]);
+        memcpy(out, (const char *)value + skip, (size_t)rest);
+        out += rest;
+        offset += rest;
+        count -= rest;
+    }
+
+done:
+    return st;
+}
+
 static sd_status read_bytes(const sd_tensor_file *file, int64_t i, int64_t offset, int64_t count,
                             void *out)
 {
-    const state *s = file->state;
+    const state *s  = file->state;
+    const place *at = &s->at[i];
 
-    return sd_file_read_at(&s->file, s->shown, s->data + s->begin[i] + offset, count, out);
+    if (dtypes[at->dtype].widen != NULL) return read_widened(s, at, offset, count, out);
+    return sd_file_read_at(&s->file, s->shown, s->data + at->begin + offset, count, out);
 }
 
 static void close_file(sd_tensor_file *file)
@@ -332,7 +401,7 @@ static void close_file(sd_tensor_file *file)
     if (s != NULL) {
         sd_file_close(&s->file);
         json_decref(s->header);
-        sd_free(s->begin);
+        sd_free(s->at);
         sd_free(s);
     }
     sd_free(file->tensor);

@@ -510,9 +510,13 @@ sd_status sd_tokenizer_parse(const char *json, int64_t length, sd_tokenizer *tok
     sd_status    st = SD_OK;
     reader       r  = {.path = tokenizer->path, .tokenizer = tokenizer};
     json_error_t error;
-    json_t      *root = json_loadb(json, (size_t)length, JSON_REJECT_DUPLICATES, &error);
+    json_t      *root = NULL;
 
     tokenizer->largest_id = -1;
+    /* The parser passes over a zero byte behind a number. */
+    SD_REQUIRE(length == 0 || memchr(json, '\0', (size_t)length) == NULL, SD_ERR_INPUT,
+               "%s: not JSON: there is a zero byte in it", r.path);
+    root = json_loadb(json, (size_t)length, JSON_REJECT_DUPLICATES, &error);
     SD_REQUIRE(root != NULL, SD_ERR_INPUT, "%s:%d: not JSON: %s", r.path, error.line,
                sd_quote(error.text, (int64_t)strlen(error.text), r.quoted, QUOTE_LEN));
     SD_TRY(read_root(&r, root));

@@ -65,4 +65,28 @@ static inline float sd_f16_value(uint16_t bits)
     return sd_float_of_bits(out | sign);
 }
 
+/**
+ * @brief Value of an 8-bit float E4M3, in which weights may be stored: 4 bits of exponent with bias
+ * 7, 3 of fraction, no infinities, one NaN per sign. Exact.
+ *
+ * Source: "OCP 8-bit Floating Point Specification"; the variant without infinities, FN.
+ */
+static inline float sd_f8_e4m3_value(uint8_t bits)
+{
+    const uint32_t sign      = (uint32_t)(bits & 0x80u) << 24;
+    const uint32_t magnitude = (uint32_t)(bits & 0x7fu) << 20;
+    const float    scaled    = sd_float_of_bits(magnitude) * 0x1p120f; /* as in sd_f16_value() */
+    uint32_t       out;
+
+    memcpy(&out, &scaled, sizeof out);
+    out |= (bits & 0x7fu) == 0x7fu ? 0x7fc00000u : 0;
+    return sd_float_of_bits(out | sign);
+}
+
+/** @brief Value of an 8-bit float E5M2: the upper half of an IEEE half. Exact; a NaN stays one. */
+static inline float sd_f8_e5m2_value(uint8_t bits)
+{
+    return sd_f16_value((uint16_t)(bits << 8));
+}
+
 #endif

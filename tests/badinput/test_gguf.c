@@ -146,12 +146,20 @@ static made work;
 #define K "\1\0\0\0\0\0\0\0k" /* the key k */
 #define HUGE_COUNT "\0\0\0\x40\0\0\0\0"
 
+/* In brackets: the kind's name in the tests of the reference (llama.cpp's test-gguf), rebuilt from
+ * what it does to a file. */
 static const wish damaged[] = {
+    /* [header bad version 1, future, 0] */
+    {.version = UINT64_C(1) << 32, .want = "m.gguf: is of GGUF version 0, want 2 or 3"},
     {.version = 1, .want = "m.gguf: is of GGUF version 1, want 2 or 3"},
     {.version = 4, .want = "m.gguf: is of GGUF version 4, want 2 or 3"},
     {.version = 3u << 24,
      .want    = "m.gguf: is of GGUF version 50331648, want 2 or 3: it was written for a big-endian "
                 "machine; convert it anew"},
+    /* [header bad n_kv, n_tensors] */
+    {.n_pairs = UINT64_MAX - 6,
+     .want = "m.gguf: claims 18446744073709551615 entries of metadata, for which the file is too "
+             "short: it is truncated or damaged; copy it again"},
     {.n_pairs = UINT64_C(1) << 62,
      .want    = "m.gguf: claims 4611686018427387910 entries of metadata, for which the file is too "
                 "short: it is truncated or damaged; copy it again"},
@@ -164,6 +172,11 @@ static const wish damaged[] = {
     {.n_pairs = 1,
      .want = "m.gguf: is truncated or damaged: at byte 316 a tensor's name takes 562949953421312 "
              "bytes and the file has 68 left; copy it again"},
+    /* [kv bad key size, empty key, bad type, duplicate key, bad align, wrong type align] */
+    {PAIR("\0\0\0\0\0\0\0\0\4\0\0\0\1\0\0\0"),
+     .want = "m.gguf: at byte 277 a key is empty: the file is damaged"},
+    {PAIR("\x11\0\0\0\0\0\0\0general.alignment\4\0\0\0\x0d\0\0\0"),
+     .want = "m.gguf: 'general.alignment' is no power of two of 32 bits: the file is damaged"},
     {PAIR("\xff\xff\xff\xff\xff\xff\xff\xff"),
      .want = "m.gguf: is truncated or damaged: at byte 285 a key takes 18446744073709551615 bytes "
              "and the file has 99 left; copy it again"},
@@ -210,16 +223,45 @@ static const wish damaged[] = {
      .want = "m.gguf: is truncated: tensor 'token_embd.weight' takes 32 bytes from byte 0 of 0 "
              "after the header; copy the file again"},
 
+    /* [tensors bad n_dims, bad shape, ne too big, nbytes too big, bad type, bad offset, duplicate
+     * name, bad align, inconsistent align, bad name size; data not enough, inconsistent align, mem
+     * size overflow] */
+    {.name   = "output.weight",
+     .n_dims = 2,
+     .dim    = {UINT64_C(4) * INT32_MAX, UINT64_C(4) * INT32_MAX},
+     .begin  = 32,
+     .want   = "m.gguf: tensor 'output.weight' is larger than any file: its shape is damaged"},
+    {.name   = "output.weight",
+     .n_dims = 2,
+     .dim    = {1533916891, 1533916891}, /* of 8 bytes each, a little more than 2^64 */
+     .type   = 27,
+     .begin  = 32,
+     .want   = "m.gguf: tensor 'output.weight' is larger than any file: its shape is damaged"},
+    {.name   = "output.weight",
+     .n_dims = 1,
+     .dim    = {UINT64_C(0x7fffffffffffffc0)}, /* two of them, padded, come to less than nothing */
+     .type   = 24,
+     .begin  = 32,
+     .data   = 32,
+     .want   = "m.gguf: tensor 'output.weight': dimension 1 is 9223372036854775744, which is no "
+               "count of elements"},
+    {.name   = "output.weight",
+     .n_dims = 1,
+     .dim    = {(INT64_MAX / 8)},
+     .type   = 27,
+     .begin  = 32,
+     .data   = 32,
+     .want   = "m.gguf: is truncated: tensor 'output.weight' takes 9223372036854775800 bytes from "
+               "byte 32 of 64 after the header; copy the file again"},
+    {PAIR("\x11\0\0\0\0\0\0\0general.alignment\4\0\0\0\x40\0\0\0"), /* the offsets are for 32 */
+     .alignment = 64, .name = "output.weight", .n_dims = 1, .dim = {4}, .begin = 32, .data = 16,
+     .want = "m.gguf: tensor 'output.weight' begins at byte 32, want 64: tensors overlap; the "
+             "header is damaged"},
     {.name   = "output.weight",
      .n_dims = 5,
      .dim    = {1, 1, 1, 1, 1},
      .begin  = 32,
      .want   = "m.gguf: tensor 'output.weight' has 5 dimensions, want at most 4"},
-    {.name   = "output.weight",
-     .n_dims = 2,
-     .dim    = {4, 0},
-     .begin  = 32,
-     .want   = "m.gguf: tensor 'output.weight': dimension 2 is 0, which is no count of elements"},
     {.name   = "output.weight",
      .n_dims = 2,
      .dim    = {4, UINT64_C(1) << 63},
@@ -409,8 +451,41 @@ static void what_is_no_gguf_file_is_refused(void)
     scratch_text(file, "tjgg\1...........................");
     refused("m.gguf: does not begin with GGUF: this is GGUF's forerunner: convert it anew from the "
             "original model");
+    scratch_text(file, "FUGG\3...................."); /* [header bad magic] */
+    refused("m.gguf: does not begin with GGUF: the file is damaged or no GGUF file; copy it again");
+    scratch_write(file, "GGUF\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+                  32); /* [header empty] */
+    refused("m.gguf: has no 'general.architecture': it is no model");
     scratch_text(file, "something else of sufficient length");
     refused("m.gguf: does not begin with GGUF: the file is damaged or no GGUF file; copy it again");
+}
+
+/* [tensors zero dim, custom align] */
+static void odd_shapes_and_alignments_are_taken(void)
+{
+    static const wish allowed[] = {
+        {.name = "output.weight", .n_dims = 2, .dim = {4, 0}, .begin = 32},
+        {.name = "output.weight", .n_dims = 2, .dim = {0, 4}, .begin = 32},
+        {.name = "blk.0.attn_q.weight", .n_dims = 2, .dim = {4, 0}, .begin = 32},
+        {.name = "output.weight", .n_dims = 0, .begin = 32, .data = 4},
+        {PAIR("\x11\0\0\0\0\0\0\0general.alignment\4\0\0\0\1\0\0\0"), .alignment = 1,
+         .name = "output.weight", .n_dims = 4, .dim = {1, 1, 1, 3}, .type = 24, .begin = 32,
+         .data = 3},
+        {.version = 2, .name = "output.weight", .n_dims = 1, .dim = {4}, .begin = 32, .data = 32},
+    };
+    char byte;
+
+    for (size_t k = 0; k < sizeof allowed / sizeof allowed[0]; k++) {
+        sd_checkpoint *c = NULL;
+
+        make(&work, &allowed[k]);
+        scratch_write(file, work.bytes, work.used);
+        CHECK(sd_checkpoint_open(scratch_path(file), &c) == SD_OK);
+        if (c == NULL) continue;
+        CHECK(sd_checkpoint_count(c) == 2);
+        for (int64_t i = 0; i < 2; i++) CHECK(sd_checkpoint_read(c, i, 0, 0, &byte) == SD_OK);
+        sd_checkpoint_close(&c);
+    }
 }
 
 static void a_file_cut_anywhere_is_refused(void)
@@ -528,6 +603,7 @@ int main(void)
     scratch_open();
     a_damaged_file_is_refused_with_a_reason();
     what_is_no_gguf_file_is_refused();
+    odd_shapes_and_alignments_are_taken();
     a_file_cut_anywhere_is_refused();
     a_changed_byte_does_no_harm();
     a_short_file_takes_no_more_memory_than_it_is_long();

@@ -75,7 +75,7 @@ static const struct {
      false,
      "",
      "model.safetensors: tensor 'model.layers.1.mlp.up_proj.weight' is stored as I16, want F32, "
-     "F16, BF16 or F64"},
+     "F16, BF16, F64, F8_E4M3 or F8_E5M2"},
     {{.skip = "model.layers.1.self_attn.v_proj.weight"},
      2,
      2,

@@ -121,6 +121,7 @@ static void what_is_no_tokenizer_is_refused(void)
     bytes_are_refused("\xFF\xFE", 2, "not JSON");
     bytes_are_refused("{\"a\":1,\"a\":2}", 13, "not JSON: duplicate object key");
     bytes_are_refused(deep, 200000, "not JSON: maximum parsing depth");
+    bytes_are_refused("{\"a\":0\0}", 8, "not JSON: there is a zero byte in it");
     bytes_are_refused("[]", 2, "holds no object");
     bytes_are_refused("{}", 2, "there is no 'model'");
     bytes_are_refused("{\"model\":{}}", 12, "'merges' of the model is no list");

@@ -52,6 +52,33 @@ static void every_16_bit_number_is_exact(void)
     }
 }
 
+/* 1 sign bit, `exponent_bits` of exponent, the rest of fraction; which pattern is no number, the
+ * caller knows. */
+static double small_by_definition(unsigned bits, int exponent_bits, int bias)
+{
+    const int    fraction_bits = 7 - exponent_bits;
+    const int    exponent      = (int)(bits & 127u) >> fraction_bits;
+    const double fraction = ldexp((double)(bits & ((1u << fraction_bits) - 1)), -fraction_bits);
+    const double sign     = bits >> 7 ? -1 : 1;
+
+    return sign *
+           (exponent == 0 ? ldexp(fraction, 1 - bias) : ldexp(1 + fraction, exponent - bias));
+}
+
+static void every_8_bit_number_is_exact(void)
+{
+    for (unsigned k = 0; k < 256; k++) {
+        const unsigned magnitude = k & 127u;
+        const double   sign      = k >> 7 ? -1 : 1;
+        const double   wide      = magnitude > 0x7c ? NAN : sign * INFINITY;
+
+        same(sd_f8_e4m3_value((uint8_t)k), magnitude == 127 ? NAN : small_by_definition(k, 4, 7));
+        same(sd_f8_e5m2_value((uint8_t)k),
+             magnitude >= 0x7c ? wide : small_by_definition(k, 5, 15));
+    }
+    CHECK(sd_f8_e4m3_value(0x7e) == 448 && sd_f8_e5m2_value(0x7b) == 57344);
+}
+
 static void floats_are_copied_and_doubles_rounded_to_even(void)
 {
     const float   single[] = {1.5f, -0.0f, 3e-45f};
@@ -82,6 +109,7 @@ static void names_and_sizes_are_those_of_safetensors(void)
 int main(void)
 {
     every_16_bit_number_is_exact();
+    every_8_bit_number_is_exact();
     floats_are_copied_and_doubles_rounded_to_even();
     names_and_sizes_are_those_of_safetensors();
     return REPORT();

@@ -1,0 +1,28 @@
+/* tokenizer.json, and a text that meets most of what one can ask for. */
+#include "io/tokenizer/tokenizer.h"
+#include "solvers/base/memory.h"
+#include "tests/fuzz/fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const char text[] =
+        "The cat's 12345 cats,\tÄÖ ab\r\n\n  <|end|> 日本語 e\xcc\x81 a+b=c !!";
+
+    sd_tokenizer   *tokenizer = NULL;
+    int32_t        *ids       = NULL;
+    int64_t         count     = 0;
+    const sd_status st        = sd_tokenizer_read(fuzz_file(data, size), &tokenizer);
+
+    fuzz_outcome(st, SD_ERR_INPUT);
+    if (st == SD_OK) {
+        const int64_t   known   = sd_tokenizer_size(tokenizer);
+        const sd_status encoded = sd_tokenizer_encode(tokenizer, text, sizeof text, &ids, &count);
+
+        fuzz_outcome(encoded, SD_ERR_INPUT);
+        for (int64_t i = 0; encoded == SD_OK && i < count; i++)
+            FUZZ_REQUIRE(ids[i] >= 0 && ids[i] < known);
+        sd_free(ids);
+    }
+    sd_tokenizer_destroy(&tokenizer);
+    return 0;
+}
