@@ -64,7 +64,7 @@ static int count_of(const char *const *texts)
 
 static void put_texts(made *m, const char *key, const char *const *texts, int n_bytes)
 {
-    char byte[8];
+    char byte[16];
 
     put_key(m, key, ARRAY);
     put(m, TEXT, 4);
