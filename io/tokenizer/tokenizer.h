@@ -18,7 +18,7 @@
  *
  * In a GGUF file of the model "llama" (SentencePiece's BPE) these are the steps:
  *
- *   control tokens       cut out of the text as they stand, as in the first kind
+ *   control tokens       cut out of the text as they stand; between them are texts of their own
  *   spaces               become U+2581 (spaces.h); the text is changed in no other way
  *   user-defined tokens  cut out of that
  *   model BPE            pairs that make a token are merged, highest score first; what stays

@@ -2,6 +2,7 @@
  * the cause, nothing crashes. */
 #include <math.h>
 
+#include "io/text.h"
 #include "io/tokenizer/pretokenizer_names.h"
 #include "io/tokenizer/tokenizer.h"
 #include "tests/support/scratch.h"
@@ -195,14 +196,23 @@ static void a_good_file_of_bytes_is_read(void)
     gives(&w, "a<|end|>", "1");
 }
 
+/* And docs/config.md has it. */
 static void every_known_name_has_steps_that_compile(void)
 {
-    wish w = bytes;
+    wish    w    = bytes;
+    char   *docs = NULL;
+    int64_t length;
+    char    path[1024], quoted[64];
 
-    for (int i = 0; sd_pretokenizer_name(i) != NULL; i++) {
+    snprintf(path, sizeof path, "%s/docs/config.md", getenv("SD_SOURCE"));
+    CHECK(sd_file_read(path, &docs, &length) == SD_OK);
+    for (int i = 0; docs != NULL && sd_pretokenizer_name(i) != NULL; i++) {
         w.pre = sd_pretokenizer_name(i);
         gives(&w, "ab", "3");
+        snprintf(quoted, sizeof quoted, "`%s`", w.pre);
+        CHECK(strstr(docs, quoted) != NULL);
     }
+    sd_free(docs);
 }
 
 static void files_of_bytes_are_refused(void)

@@ -5,6 +5,7 @@ again here, in the words of tokenizer.json, from the published files.
 """
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -106,7 +107,14 @@ def compare(name, got, want):
     return check(got == want, f"{name}: {len(got)} ids, want {len(want)}; from id {at} on {got[at:at + 6]}, want {want[at:at + 6]}")
 
 
+def documented():
+    """The names that docs/config.md lists."""
+    page = (p.SOURCE / "docs/config.md").read_text()
+    return re.findall(r"`([^`]+)`", page.split("says how text becomes words:")[1].split(". `llama` is")[0])
+
+
 def names(folder, text):
+    check(sorted(documented()) == sorted(NAMES), "docs/config.md lists the names")
     tokenizer = trained(text[:60000])
     for name, steps in NAMES.items():
         tokenizer.pre_tokenizer = steps
