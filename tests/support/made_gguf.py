@@ -28,8 +28,8 @@ def turned(rows, heads):
     return rows.reshape(heads, 2, -1, *rows.shape[1:]).swapaxes(1, 2).reshape(rows.shape)
 
 
-def metadata(writer, c):
-    """What converters write of a config."""
+def metadata(writer, c, tokenizer):
+    """What converters write of a config, and of a tokeniser: arguments of add_tokenizer(), or None."""
     writer.add_block_count(c["num_hidden_layers"])
     writer.add_context_length(512)
     writer.add_embedding_length(c["hidden_size"])
@@ -47,6 +47,10 @@ def metadata(writer, c):
         writer.add_rope_scaling_factor(c["rope_scaling"]["factor"])
     writer.add_vocab_size(c["vocab_size"])
     writer.add_bos_token_id(1)
+    if tokenizer is None:
+        writer.add_token_list([f"token {i}" for i in range(c["vocab_size"])])
+    else:
+        add_tokenizer(writer, **tokenizer)
     writer.add_array("general.tags", ["a test", "é"])
 
 
@@ -91,11 +95,7 @@ def finish(writer):
 def write(path, c, tensors, tokenizer=None):
     """A file of `tensors`: name as stored -> (type, array of bytes, the last axis a row's)."""
     writer = gguf.GGUFWriter(path, "llama")
-    metadata(writer, c)
-    if tokenizer is None:
-        writer.add_token_list([f"token {i}" for i in range(c["vocab_size"])])
-    else:
-        add_tokenizer(writer, **tokenizer)
+    metadata(writer, c, tokenizer)
     for name, (kind, data) in tensors.items():
         writer.add_tensor(name, data, raw_dtype=gguf.GGMLQuantizationType[kind])
     finish(writer)
