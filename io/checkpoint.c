@@ -442,3 +442,14 @@ const sd_config *sd_checkpoint_config(const sd_checkpoint *checkpoint)
 {
     return checkpoint->config;
 }
+
+sd_status sd_checkpoint_tokenizer(const sd_checkpoint *checkpoint, char **out)
+{
+    const part *first = &checkpoint->parts[0];
+
+    *out = NULL;
+    if (checkpoint->format->has_tokenizer == NULL ||
+        !checkpoint->format->has_tokenizer(&first->file))
+        return SD_OK;
+    return sd_path_join(checkpoint->folder, first->shown, out);
+}

@@ -76,6 +76,15 @@ int64_t sd_checkpoint_bytes(const sd_checkpoint *checkpoint);
 sd_status sd_checkpoint_read(const sd_checkpoint *checkpoint, int64_t i, int64_t offset,
                              int64_t count, void *out);
 
+/**
+ * @brief The path of the file that holds the checkpoint's own tokeniser within itself.
+ *
+ * @param[out] out  for sd_tokenizer_read(); yours, release with sd_free(); NULL when there is none
+ *
+ * Errors: SD_ERR_RESOURCE.
+ */
+sd_status sd_checkpoint_tokenizer(const sd_checkpoint *checkpoint, char **out);
+
 /** @brief The model's config; owned by the checkpoint. */
 const sd_config *sd_checkpoint_config(const sd_checkpoint *checkpoint);
 

@@ -42,6 +42,9 @@ typedef struct {
     /** The config that the file itself holds, yours; NULL: config.json lies beside the file. */
     sd_status (*config)(const sd_tensor_file *file, sd_config **out);
 
+    /** Whether the file itself holds a tokeniser, which sd_tokenizer_read() reads; NULL: never. */
+    bool (*has_tokenizer)(const sd_tensor_file *file);
+
     /** Releases what open() made, also half of it; a zero `file` is fine. */
     void (*close)(sd_tensor_file *file);
 } sd_format;

@@ -63,14 +63,22 @@ done:
     return st;
 }
 
+/* A little-endian number of `size` bytes. */
+static uint64_t number_at(const char *bytes, int size)
+{
+    uint64_t number = 0;
+
+    for (int i = size - 1; i >= 0; i--) number = number << 8 | (unsigned char)bytes[i];
+    return number;
+}
+
 /* An unsigned number of `size` bytes. */
 static sd_status take(cursor *c, int size, const char *what, uint64_t *out)
 {
     sd_status st = SD_OK;
 
     SD_TRY(need(c, (uint64_t)size, what));
-    *out = 0;
-    for (int i = size - 1; i >= 0; i--) *out = *out << 8 | (unsigned char)c->bytes[c->at + i];
+    *out = number_at(c->bytes + c->at, size);
     c->at += size;
 
 done:
@@ -157,7 +165,7 @@ static sd_status take_number(cursor *c, int64_t key, uint64_t type, sd_gguf_pair
     SD_REQUIRE(values[type].kind != SD_GGUF_BOOL || bits <= 1, SD_ERR_INPUT,
                "%s: '%s' is neither true nor false but %" PRIu64 ": the file is damaged",
                c->g->shown, key_at(c, key), bits);
-    out->bits = 8 * size;
+    out->bits = (int16_t)(8 * size);
 
 done:
     return st;
@@ -173,8 +181,9 @@ static sd_status take_array(cursor *c, int64_t key, sd_gguf_pair *out)
     SD_REQUIRE(type != VALUE_ARRAY, SD_ERR_INPUT,
                "%s: '%s' is an array of arrays, which no model has", c->g->shown, key_at(c, key));
     SD_TRY(take(c, 8, "the length of an array", &count));
-    const int      size = type == VALUE_TEXT ? 8 : values[type].size;
-    const uint64_t rest = (uint64_t)(c->g->file.bytes - c->at);
+    const int      size  = type == VALUE_TEXT ? 8 : values[type].size;
+    const int64_t  begin = c->at;
+    const uint64_t rest  = (uint64_t)(c->g->file.bytes - c->at);
     SD_REQUIRE(count <= rest / (uint64_t)size, SD_ERR_INPUT,
                "%s: is truncated or damaged: '%s' is an array of %" PRIu64
                " elements and the file has %" PRIu64 " bytes left; copy it again",
@@ -189,7 +198,11 @@ static sd_status take_array(cursor *c, int64_t key, sd_gguf_pair *out)
         SD_TRY(need(c, count * (uint64_t)size, "an array"));
         c->at += (int64_t)count * size;
     }
-    out->is.u = count;
+    out->is.u    = count;
+    out->element = (int16_t)values[type].kind;
+    out->bits    = (int16_t)(8 * values[type].size);
+    out->begin   = begin;
+    out->bytes   = c->at - begin;
 
 done:
     return st;
@@ -437,18 +450,42 @@ done:
     return st;
 }
 
-/* The header is complete: offsets become pointers, and it belongs to the file. */
-static void settle(cursor *c, const place *pairs, const int64_t *tensors)
+/* Copies a string behind those that are kept already. */
+static const char *keep(sd_gguf *g, const char *text, int64_t *used)
 {
-    sd_gguf *g = c->g;
+    char *const to = g->strings + *used;
 
-    g->header = c->bytes;
-    c->bytes  = NULL;
+    strcpy(to, text);
+    *used += (int64_t)strlen(text) + 1;
+    return to;
+}
+
+/* The header is complete: its strings move into an array of their own, without what is in arrays,
+ * and offsets become pointers. */
+static sd_status settle(const cursor *c, const place *pairs, const int64_t *tensors)
+{
+    sd_status st   = SD_OK;
+    sd_gguf  *g    = c->g;
+    int64_t   used = 0;
+
     for (int64_t i = 0; i < g->n_pairs; i++) {
-        g->pair[i].key = g->header + pairs[i].key;
-        if (g->pair[i].kind == SD_GGUF_TEXT) g->pair[i].is.text = g->header + pairs[i].text;
+        used += (int64_t)strlen(c->bytes + pairs[i].key) + 1;
+        if (g->pair[i].kind == SD_GGUF_TEXT) used += (int64_t)strlen(c->bytes + pairs[i].text) + 1;
     }
-    for (int64_t i = 0; i < g->n_tensors; i++) g->tensor[i].name = g->header + tensors[i];
+    for (int64_t i = 0; i < g->n_tensors; i++) used += (int64_t)strlen(c->bytes + tensors[i]) + 1;
+    SD_TRY(sd_alloc(used, 1, &g->strings));
+
+    used = 0;
+    for (int64_t i = 0; i < g->n_pairs; i++) {
+        g->pair[i].key = keep(g, c->bytes + pairs[i].key, &used);
+        if (g->pair[i].kind == SD_GGUF_TEXT)
+            g->pair[i].is.text = keep(g, c->bytes + pairs[i].text, &used);
+    }
+    for (int64_t i = 0; i < g->n_tensors; i++)
+        g->tensor[i].name = keep(g, c->bytes + tensors[i], &used);
+
+done:
+    return st;
 }
 
 static sd_status check_keys(sd_gguf *g)
@@ -500,7 +537,7 @@ static sd_status read_header(sd_gguf *g)
     SD_TRY(take_start(&c, &n_tensors, &n_pairs));
     SD_TRY(take_metadata(&c, n_pairs, &pairs));
     SD_TRY(take_tensors(&c, n_tensors, &tensors));
-    settle(&c, pairs, tensors);
+    SD_TRY(settle(&c, pairs, tensors));
     SD_TRY(check_keys(g));
     SD_TRY(check_names(g));
     SD_TRY(read_alignment(g, &alignment));
@@ -529,7 +566,7 @@ done:
 void sd_gguf_close(sd_gguf *gguf)
 {
     if (gguf->is_open) sd_file_close(&gguf->file);
-    sd_free(gguf->header);
+    sd_free(gguf->strings);
     sd_free(gguf->pair);
     sd_free(gguf->tensor);
     *gguf = (sd_gguf){0};
@@ -540,6 +577,38 @@ const sd_gguf_pair *sd_gguf_find(const sd_gguf *gguf, const char *key)
     const sd_gguf_pair wanted = {.key = key};
 
     return bsearch(&wanted, gguf->pair, (size_t)gguf->n_pairs, sizeof *gguf->pair, by_key);
+}
+
+sd_status sd_gguf_read_array(const sd_gguf *gguf, const sd_gguf_pair *pair, sd_gguf_array *out)
+{
+    sd_status st = SD_OK;
+
+    *out = (sd_gguf_array){.shown = gguf->shown, .key = pair->key, .length = pair->bytes};
+    SD_TRY(sd_alloc(out->length, 1, &out->bytes));
+    SD_TRY(sd_file_read_at(&gguf->file, gguf->shown, pair->begin, out->length, out->bytes));
+
+done:
+    return st;
+}
+
+sd_status sd_gguf_next_string(sd_gguf_array *array, const char **text, int64_t *length)
+{
+    sd_status     st   = SD_OK;
+    const int64_t rest = array->length - array->at - 8;
+
+    SD_REQUIRE(rest >= 0 && number_at(array->bytes + array->at, 8) <= (uint64_t)rest, SD_ERR_INPUT,
+               "%s: '%s' has changed while it was read", array->shown, array->key);
+    *length = (int64_t)number_at(array->bytes + array->at, 8);
+    *text   = array->bytes + array->at + 8;
+    array->at += 8 + *length;
+
+done:
+    return st;
+}
+
+uint32_t sd_gguf_bits_at(const sd_gguf_array *array, int64_t i)
+{
+    return (uint32_t)number_at(array->bytes + 4 * i, 4);
 }
 
 const sd_gguf_tensor *sd_gguf_tensor_of(const sd_gguf *gguf, const char *name)

@@ -96,7 +96,7 @@ sd_status sd_measure(const sd_measure_job *job, sd_token_cache *cache, sd_measur
     MPI_Comm_rank(job->team, &m.rank);
     MPI_Comm_size(job->team, &m.size);
     SD_TRY(open_checkpoint(&m));
-    SD_TRY(sd_token_ids(cache, job, m.model.bos, &m.ids));
+    SD_TRY(sd_token_ids(cache, job, m.checkpoint, m.model.bos, &m.ids));
     SD_TRY(sd_agree(job->team, sd_identity_key(&m)));
     SD_TRY(sd_identity_unit_is_current(&m, &current));
     *outcome = current ? SD_KEPT : SD_MEASURED;

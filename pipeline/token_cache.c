@@ -52,7 +52,7 @@ static bool is_folder(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-/* The checkpoint's own tokenizer.json, else that of the folder it is in. */
+/* The tokenizer.json in or beside the checkpoint, else that of the folder above. */
 static sd_status beside_checkpoint(const sd_study_checkpoint *checkpoint, char **out)
 {
     static const char *const places[] = {"%s/tokenizer.json", "%s/../tokenizer.json"};
@@ -69,32 +69,42 @@ static sd_status beside_checkpoint(const sd_study_checkpoint *checkpoint, char *
         snprintf(*out, bytes, i == 0 ? places[0] : places[1], folder);
         if (exists(*out)) goto done;
     }
-    SD_TRY(sd_fail(SD_ERR_INPUT, __FILE__, __LINE__,
-                   "no tokenizer.json in the checkpoint or in the folder above it; name one with "
-                   "'tokenizer' in the study, or give ready ids"));
+    SD_TRY(
+        sd_fail(SD_ERR_INPUT, __FILE__, __LINE__,
+                "no tokeniser in the checkpoint and no tokenizer.json beside it or in the folder "
+                "above; name one with "
+                "'tokenizer' in the study, or give ready ids"));
 
 done:
     sd_free(folder);
     return st;
 }
 
-static sd_status tokenizer_of(const sd_measure_job *job, char **out)
+static sd_status tokenizer_of(const sd_measure_job *job, const sd_checkpoint *checkpoint,
+                              char **out)
 {
+    sd_status st = SD_OK;
+
     if (job->run->tokenizer != NULL) return sd_copy_string(job->run->tokenizer, out);
     if (job->study->tokenizer != NULL) return sd_copy_string(job->study->tokenizer, out);
-    return beside_checkpoint(job->checkpoint, out);
+    SD_TRY(sd_checkpoint_tokenizer(checkpoint, out));
+    if (*out == NULL) SD_TRY(beside_checkpoint(job->checkpoint, out));
+
+done:
+    return st;
 }
 
 /* ---- encoding ---- */
 
-static sd_status encode(sd_token_cache *cache, const sd_measure_job *job)
+static sd_status encode(sd_token_cache *cache, const sd_measure_job *job,
+                        const sd_checkpoint *checkpoint)
 {
     sd_status     st        = SD_OK;
     sd_tokenizer *tokenizer = NULL;
     char         *path = NULL, *text = NULL;
     int64_t       length;
 
-    SD_TRY(tokenizer_of(job, &path));
+    SD_TRY(tokenizer_of(job, checkpoint, &path));
     if (cache->tokenizer != NULL && strcmp(cache->tokenizer, path) == 0) goto done;
     forget(cache);
     SD_TRY(sd_text_read(job->study->text, &text, &length));
@@ -128,8 +138,8 @@ done:
     return st;
 }
 
-static sd_status on_leader(sd_token_cache *cache, const sd_measure_job *job, int64_t bos,
-                           sd_ids **out)
+static sd_status on_leader(sd_token_cache *cache, const sd_measure_job *job,
+                           const sd_checkpoint *checkpoint, int64_t bos, sd_ids **out)
 {
     sd_status       st    = SD_OK;
     const sd_study *study = job->study;
@@ -140,7 +150,7 @@ static sd_status on_leader(sd_token_cache *cache, const sd_measure_job *job, int
     if (study->text_is_ids) {
         SD_TRY(from_ids(study, front, out));
     } else {
-        SD_TRY(encode(cache, job));
+        SD_TRY(encode(cache, job, checkpoint));
         SD_TRY(sd_ids_cut(cache->stream, cache->n, study->measure.sequences, study->measure.length,
                           front, out));
     }
@@ -165,7 +175,8 @@ done:
     return st;
 }
 
-sd_status sd_token_ids(sd_token_cache *cache, const sd_measure_job *job, int64_t bos, sd_ids **out)
+sd_status sd_token_ids(sd_token_cache *cache, const sd_measure_job *job,
+                       const sd_checkpoint *checkpoint, int64_t bos, sd_ids **out)
 {
     sd_status st      = SD_OK;
     int64_t   size[2] = {0, 0};
@@ -174,7 +185,7 @@ sd_status sd_token_ids(sd_token_cache *cache, const sd_measure_job *job, int64_t
     *out = NULL;
     MPI_Comm_rank(job->team, &rank);
     if (rank == 0) {
-        st = on_leader(cache, job, bos, out);
+        st = on_leader(cache, job, checkpoint, bos, out);
         if (st == SD_OK && (*out)->n_tokens > INT_MAX)
             st = sd_fail(SD_ERR_INPUT, __FILE__, __LINE__, "more than %d tokens", INT_MAX);
         if (st == SD_OK) {

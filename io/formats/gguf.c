@@ -209,6 +209,17 @@ static sd_status read_config(const sd_tensor_file *file, sd_config **out)
     return sd_gguf_llama_config(&((const state *)file->state)->gguf, out);
 }
 
+/* Two words stand for none. */
+static bool has_tokenizer(const sd_tensor_file *file)
+{
+    const sd_gguf_pair *model =
+        sd_gguf_find(&((const state *)file->state)->gguf, "tokenizer.ggml.model");
+
+    return model != NULL &&
+           (model->kind != SD_GGUF_TEXT ||
+            (strcmp(model->is.text, "none") != 0 && strcmp(model->is.text, "no_vocab") != 0));
+}
+
 static void close_file(sd_tensor_file *file)
 {
     state *s = file->state;
@@ -226,10 +237,11 @@ static void close_file(sd_tensor_file *file)
 extern const sd_format sd_format_gguf;
 
 const sd_format sd_format_gguf = {
-    .name      = "gguf",
-    .extension = ".gguf",
-    .open      = open_file,
-    .read      = read_bytes,
-    .config    = read_config,
-    .close     = close_file,
+    .name          = "gguf",
+    .extension     = ".gguf",
+    .open          = open_file,
+    .read          = read_bytes,
+    .config        = read_config,
+    .has_tokenizer = has_tokenizer,
+    .close         = close_file,
 };

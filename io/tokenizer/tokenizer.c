@@ -28,24 +28,42 @@ done:
     return st;
 }
 
+static sd_status take_json(sd_tokenizer *tokenizer)
+{
+    sd_status st     = SD_OK;
+    char     *json   = NULL;
+    int64_t   length = 0;
+
+    SD_TRY(sd_file_read(tokenizer->path, &json, &length));
+    SD_TRY(sd_tokenizer_parse(json, length, tokenizer));
+
+done:
+    sd_free(json);
+    return st;
+}
+
+static bool is_gguf(const char *path)
+{
+    static const char end[]  = ".gguf";
+    const size_t      length = strlen(path), want = sizeof end - 1;
+
+    return length > want && strcmp(path + length - want, end) == 0;
+}
+
 sd_status sd_tokenizer_read(const char *path, sd_tokenizer **out)
 {
     sd_status     st        = SD_OK;
     sd_tokenizer *tokenizer = NULL;
-    char         *json      = NULL;
-    int64_t       length    = 0;
 
     *out = NULL;
     SD_TRY(sd_alloc(1, sizeof *tokenizer, &tokenizer));
     sd_added_tokens_init(&tokenizer->added);
     SD_TRY(find_file(path, &tokenizer->path));
-    SD_TRY(sd_file_read(tokenizer->path, &json, &length));
-    SD_TRY(sd_tokenizer_parse(json, length, tokenizer));
+    SD_TRY(is_gguf(tokenizer->path) ? sd_tokenizer_take_gguf(tokenizer) : take_json(tokenizer));
     *out      = tokenizer;
     tokenizer = NULL;
 
 done:
-    sd_free(json);
     sd_tokenizer_destroy(&tokenizer);
     return st;
 }
@@ -128,7 +146,10 @@ static sd_status encode_plain(const sd_tokenizer *tokenizer, const char *text, i
     sd_status st     = SD_OK;
     sd_pieces pieces = {0};
 
-    SD_TRY(sd_pretokenize(&tokenizer->pretokenizer, text, length, &pieces));
+    if (tokenizer->spaces.escapes)
+        SD_TRY(sd_spaces_cut(&tokenizer->spaces, text, length, &pieces));
+    else
+        SD_TRY(sd_pretokenize(&tokenizer->pretokenizer, text, length, &pieces));
     SD_TRY(encode_pieces(tokenizer, &pieces, work));
 
 done:
@@ -142,7 +163,13 @@ static sd_status encode_normalized(const sd_tokenizer *tokenizer, const char *te
 {
     sd_status   st       = SD_OK;
     sd_sections sections = {0};
+    sd_bytes    escaped  = {0};
 
+    if (tokenizer->spaces.escapes) {
+        SD_TRY(sd_spaces_escape(&tokenizer->spaces, text, length, &escaped));
+        text   = escaped.at;
+        length = escaped.count;
+    }
     SD_TRY(sd_added_tokens_cut(&tokenizer->added, true, text, length, &sections));
     for (int64_t i = 0; i < sections.count; i++) {
         const sd_section section = sections.at[i];
@@ -154,6 +181,7 @@ static sd_status encode_normalized(const sd_tokenizer *tokenizer, const char *te
     }
 
 done:
+    sd_bytes_clear(&escaped);
     sd_free(sections.at);
     return st;
 }

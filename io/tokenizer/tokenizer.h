@@ -1,8 +1,9 @@
 /**
  * @file tokenizer.h
- * @brief Text to token ids, exactly as the `tokenizers` package: tokenizer.json, byte-level BPE.
+ * @brief Text to token ids, exactly as the packages `tokenizers` and `sentencepiece`.
  *
- * A text passes through these steps, each of which the file describes:
+ * In a tokenizer.json, and in a GGUF file whose tokenizer.ggml.model is "gpt2", a text passes
+ * through these steps of byte-level BPE, each of which the file describes:
  *
  *   added tokens   cut out of the text as they stand
  *   pre-tokeniser  ByteLevel, Split, Digits, Punctuation, and sequences of them: the rest is split
@@ -12,10 +13,20 @@
  * Post-processors and decoders do not matter for ids without special tokens and are passed over.
  * Everything else that would change ids (normalisers, truncation, padding, dropout, byte fallback,
  * prefixes and suffixes of subwords, other models and pre-tokenisers) is refused by name. Regular
- * expressions: see oniguruma.h for what is supported and how the engines differ.
+ * expressions: see oniguruma.h for what is supported and how the engines differ. A GGUF file names
+ * its pre-tokeniser (pretokenizer_names.h) and says nothing of normalisers: text is taken as it is.
  *
- * Ids are the same as those of tokenizers 0.23 with Unicode 16, held by
- * tests/oracle/test_tokenizer.py. No MPI here; nothing is collective.
+ * In a GGUF file of the model "llama" (SentencePiece's BPE) these are the steps:
+ *
+ *   control tokens       cut out of the text as they stand; between them are texts of their own
+ *   spaces               become U+2581 (spaces.h); the text is changed in no other way
+ *   user-defined tokens  cut out of that
+ *   model BPE            pairs that make a token are merged, highest score first; what stays
+ * without one becomes its bytes, or the unknown token
+ *
+ * Tokens of the type "unused" are never made. Two tokens of one text are refused.
+ * Ids are the same as those of tokenizers 0.23 with Unicode 16 and of sentencepiece 0.2, held by
+ * tests/oracle/test_tokenizer.py and test_gguf_ids.py. No MPI here; nothing is collective.
  */
 #ifndef SD_IO_TOKENIZER_TOKENIZER_H
 #define SD_IO_TOKENIZER_TOKENIZER_H
@@ -30,9 +41,9 @@
 typedef struct sd_tokenizer sd_tokenizer;
 
 /**
- * @brief Reads a tokenizer.json. What it asks for and this version does not do is refused by name.
+ * @brief Reads a tokeniser. What it asks for and this version does not do is refused by name.
  *
- * @param[in]  path  the file, or a folder that holds tokenizer.json
+ * @param[in]  path  a tokenizer.json, a folder that holds one, or a GGUF file, which ends in .gguf
  * @param[out] out   yours, release with sd_tokenizer_destroy(); NULL on failure
  *
  * Cost: 0.4 s for 150 000 tokens and 156 000 merges on one core.

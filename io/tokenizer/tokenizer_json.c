@@ -2,6 +2,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "io/tokenizer/pretokenizer_names.h"
 #include "io/tokenizer/tokenizer_parts.h"
 #include "io/tokenizer/young_characters.h"
 #include "solvers/base/memory.h"
@@ -116,53 +117,18 @@ done:
     return st;
 }
 
-/* The two sides of a merge: of ["a", "b"], or of "a b" around its only space. */
-typedef struct {
-    const char *text[2];
-    int64_t     length[2];
-} merge_sides;
-
-static bool split_merge(const json_t *merge, merge_sides *out)
+/* The two sides of ["a", "b"], or of "a b". */
+static bool split_merge(const json_t *merge, sd_merge_sides *out)
 {
-    if (json_is_array(merge)) {
-        for (size_t i = 0; i < 2; i++) {
-            const json_t *side = json_array_get(merge, i);
-            if (!json_is_string(side)) return false;
-            out->text[i]   = json_string_value(side);
-            out->length[i] = (int64_t)json_string_length(side);
-        }
-        return json_array_size(merge) == 2;
+    if (json_is_string(merge))
+        return sd_merge_split(json_string_value(merge), (int64_t)json_string_length(merge), out);
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *side = json_array_get(merge, i);
+        if (!json_is_string(side)) return false;
+        out->text[i]   = json_string_value(side);
+        out->length[i] = (int64_t)json_string_length(side);
     }
-    const char  *text   = json_string_value(merge);
-    const size_t length = json_string_length(merge);
-    const char  *space  = text == NULL ? NULL : memchr(text, ' ', length);
-    if (space == NULL) return false;
-    *out = (merge_sides){{text, space + 1}, {space - text, text + length - space - 1}};
-    return memchr(space + 1, ' ', (size_t)out->length[1]) == NULL;
-}
-
-/* Finds the ids of both sides and of what they make. */
-static sd_status resolve_merge(reader *r, const merge_sides *sides, size_t number, sd_bytes *joined,
-                               sd_merge *out)
-{
-    sd_status            st         = SD_OK;
-    const sd_vocabulary *vocabulary = &r->tokenizer->bpe.vocabulary;
-    int32_t             *id[2]      = {&out->left, &out->right};
-
-    joined->count = 0;
-    for (int i = 0; i < 2; i++) {
-        *id[i] = sd_vocabulary_find(vocabulary, sides->text[i], sides->length[i]);
-        SD_REQUIRE(*id[i] >= 0, SD_ERR_INPUT, "%s: merge %zu names '%s', which is not in 'vocab'",
-                   r->path, number,
-                   sd_quote(sides->text[i], sides->length[i], r->quoted, QUOTE_LEN));
-        SD_TRY(sd_bytes_append(joined, sides->text[i], sides->length[i]));
-    }
-    out->id = sd_vocabulary_find(vocabulary, joined->at, joined->count);
-    SD_REQUIRE(out->id >= 0, SD_ERR_INPUT, "%s: merge %zu makes '%s', which is not in 'vocab'",
-               r->path, number, sd_quote(joined->at, joined->count, r->quoted, QUOTE_LEN));
-
-done:
-    return st;
+    return json_array_size(merge) == 2;
 }
 
 static bool is_comment(const json_t *merge)
@@ -172,24 +138,20 @@ static bool is_comment(const json_t *merge)
 
 static sd_status read_merges(reader *r, const json_t *merges)
 {
-    sd_status   st     = SD_OK;
-    sd_bytes    joined = {0};
-    int32_t     rank   = 0;
-    merge_sides sides;
+    sd_status      st     = SD_OK;
+    sd_bytes       joined = {0};
+    int32_t        rank   = 0;
+    sd_merge_sides sides;
 
-    SD_TRY(sd_bytes_append(&joined, "", 0));
     for (size_t i = 0; i < json_array_size(merges); i++) {
         const json_t *merge = json_array_get(merges, i);
-        sd_merge      rule  = {.rank = rank};
         SD_REQUIRE(json_is_array(merge) == json_is_array(json_array_get(merges, 0)), SD_ERR_INPUT,
                    "%s: merge %zu is written in another way than the first one", r->path, i + 1);
         if (is_comment(merge)) continue;
         SD_REQUIRE(split_merge(merge, &sides), SD_ERR_INPUT,
                    "%s: merge %zu is not a pair of tokens: want \"a b\" or [\"a\", \"b\"]", r->path,
                    i + 1);
-        SD_TRY(resolve_merge(r, &sides, i + 1, &joined, &rule));
-        sd_bpe_add_merge(&r->tokenizer->bpe, rule);
-        rank++;
+        SD_TRY(sd_tokenizer_add_merge(r->tokenizer, &sides, (int64_t)i + 1, rank++, &joined));
     }
 
 done:
@@ -354,11 +316,6 @@ done:
     return st;
 }
 
-/* GPT-2's words: contractions, letters, digits, the rest, each with a space in front of it, and
- * white space, of which the last one is left to the word behind. */
-static const char GPT2_WORDS[] =
-    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
-
 static sd_status read_byte_level(reader *r, const json_t *object)
 {
     sd_status           st        = SD_OK;
@@ -368,7 +325,7 @@ static sd_status read_byte_level(reader *r, const json_t *object)
 
     SD_TRY(read_bool(r, object, "ByteLevel", "add_prefix_space", NULL, &step.adds_prefix_space));
     SD_TRY(read_bool(r, object, "ByteLevel", "use_regex", &yes, &has_words));
-    SD_TRY(add_step(r, has_words ? GPT2_WORDS : NULL, step));
+    SD_TRY(add_step(r, has_words ? sd_gpt2_words : NULL, step));
 
 done:
     return st;

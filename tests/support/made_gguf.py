@@ -1,4 +1,6 @@
-"""Writes GGUF files for tests by the package gguf: a llama's metadata, and tensors of any type."""
+"""Writes GGUF files for tests by the package gguf: a llama's metadata, tensors of any type, and tokenisers."""
+import json
+
 import gguf
 import numpy as np
 
@@ -26,8 +28,8 @@ def turned(rows, heads):
     return rows.reshape(heads, 2, -1, *rows.shape[1:]).swapaxes(1, 2).reshape(rows.shape)
 
 
-def metadata(writer, c):
-    """What converters write of a config."""
+def metadata(writer, c, tokenizer):
+    """What converters write of a config, and of a tokeniser: arguments of add_tokenizer(), or None."""
     writer.add_block_count(c["num_hidden_layers"])
     writer.add_context_length(512)
     writer.add_embedding_length(c["hidden_size"])
@@ -45,23 +47,61 @@ def metadata(writer, c):
         writer.add_rope_scaling_factor(c["rope_scaling"]["factor"])
     writer.add_vocab_size(c["vocab_size"])
     writer.add_bos_token_id(1)
-    writer.add_token_list([f"token {i}" for i in range(c["vocab_size"])])
+    if tokenizer is None:
+        writer.add_token_list([f"token {i}" for i in range(c["vocab_size"])])
+    else:
+        add_tokenizer(writer, **tokenizer)
     writer.add_array("general.tags", ["a test", "é"])
 
 
-def write(path, c, tensors):
-    """A file of `tensors`: name as stored -> (type, array of bytes, the last axis a row's)."""
+def add_tokenizer(writer, kind, tokens, types, merges=None, scores=None, **others):
+    """The keys tokenizer.ggml.*; `others`: those that are a text, a boolean or a whole number."""
+    writer.add_tokenizer_model(kind)
+    writer.add_token_list(tokens)
+    writer.add_token_types(types)
+    if merges is not None:
+        writer.add_token_merges(merges)
+    if scores is not None:
+        writer.add_token_scores(scores)
+    for key, value in others.items():
+        add = {str: writer.add_string, bool: writer.add_bool, int: writer.add_uint32}[type(value)]
+        add(f"tokenizer.ggml.{key}", value)
+
+
+def tokenizer_of(tokenizer, pre):
+    """What converters write of a tokeniser of the package tokenizers: arguments of add_tokenizer()."""
+    size = tokenizer.get_vocab_size()
+    added = {i: token for i, token in tokenizer.get_added_tokens_decoder().items()}
+    merges = json.loads(tokenizer.to_str())["model"]["merges"]
+    return {"kind": "gpt2", "pre": pre, "tokens": [tokenizer.id_to_token(i) for i in range(size)],
+            "types": [1 if i not in added else 3 if added[i].special else 4 for i in range(size)],
+            "merges": [" ".join(merge) for merge in merges]}
+
+
+def write_tokenizer(path, **arguments):
+    """A file of a tokeniser alone."""
     writer = gguf.GGUFWriter(path, "llama")
-    metadata(writer, c)
-    for name, (kind, data) in tensors.items():
-        writer.add_tensor(name, data, raw_dtype=gguf.GGMLQuantizationType[kind])
+    add_tokenizer(writer, **arguments)
+    finish(writer)
+
+
+def finish(writer):
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
 
 
-def write_llama(path, model, kind):
+def write(path, c, tensors, tokenizer=None):
+    """A file of `tensors`: name as stored -> (type, array of bytes, the last axis a row's)."""
+    writer = gguf.GGUFWriter(path, "llama")
+    metadata(writer, c, tokenizer)
+    for name, (kind, data) in tensors.items():
+        writer.add_tensor(name, data, raw_dtype=gguf.GGMLQuantizationType[kind])
+    finish(writer)
+
+
+def write_llama(path, model, kind, tokenizer=None):
     """A model of llama_numpy, every tensor in one number format."""
     c, out = model.config, {}
     for name, values in model.tensors.items():
@@ -70,4 +110,4 @@ def write_llama(path, model, kind):
                 values = turned(values, c[heads])
         data = np.frombuffer(to_stored(kind, values), np.uint8).reshape(*values.shape[:-1], -1)
         out[stored_name(name)] = (kind, data)
-    write(path, c, out)
+    write(path, c, out, tokenizer)

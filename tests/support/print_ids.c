@@ -1,5 +1,5 @@
-/* print_ids TOKENIZER TEXT: one id per line, of the file TEXT. For tests/oracle/test_tokenizer.py.
- */
+/* print_ids TOKENIZER TEXT: one id per line, of the file TEXT. For tests/oracle/test_tokenizer.py
+ * and test_gguf_ids.py. */
 #include <inttypes.h>
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
-/* Merges by hand: lowest rank first, leftmost of equals, unknown characters, one huge
- * word. */
+/* Merges by hand, by rules and by ranks: lowest rank first, leftmost of equals, unknown characters,
+ * one huge word. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -125,26 +125,91 @@ static void a_word_that_is_a_token_may_skip_the_merges(void)
     sd_bpe_clear(&bpe);
 }
 
+/* A model of ranks: tokens have ids in order, and scores. */
+static void make_ranked(sd_bpe *bpe, const char *const *tokens, const float *scores)
+{
+    int32_t n = 0;
+
+    CHECK(sd_bpe_init(bpe, 0) == SD_OK);
+    for (; tokens[n] != NULL; n++)
+        CHECK(sd_vocabulary_add(&bpe->vocabulary, tokens[n], (int64_t)strlen(tokens[n]), n) ==
+              SD_OK);
+    CHECK(sd_bpe_rank(bpe, scores, n) == SD_OK);
+}
+
+static void the_highest_score_is_merged_first(void)
+{
+    const char *const tokens[] = {"a", "b", "c", "ab", "bc", "abc", "aa", "aaa", NULL};
+    const float       scores[] = {0, 0, 0, -3, -1, -2, -4, -4};
+    sd_bpe            bpe;
+
+    make_ranked(&bpe, tokens, scores);
+    CHECK(bpe.rank[0] == 0 && bpe.rank[4] == 1 && bpe.rank[5] == 2 && bpe.rank[3] == 3 &&
+          bpe.rank[6] == 4 && bpe.rank[7] == 4);
+    gives(&bpe, "abc", "5"); /* bc, and abc is a token whatever its parts                */
+    gives(&bpe, "abbc", "34");
+    gives(&bpe, "aaa", "7"); /* of equal scores the leftmost                              */
+    gives(&bpe, "aaaab", "73");
+    sd_bpe_clear(&bpe);
+}
+
+static void what_is_no_token_becomes_bytes_or_is_unknown_once(void)
+{
+    const char *const tokens[] = {"a", "?", "xy", NULL};
+    const float       scores[] = {0, 0, 0};
+    sd_bpe            bpe;
+
+    make_ranked(&bpe, tokens, scores);
+    bpe.unknown = 1;
+    gives(&bpe, "zzaz", "101");
+    gives(&bpe, "xy", "2"); /* a token of characters that are none */
+    gives(&bpe, "yx", "1");
+    bpe.has_bytes  = true;
+    bpe.byte['z']  = 5;
+    bpe.byte[0xC3] = 6;
+    bpe.byte[0xA9] = 7;
+    gives(&bpe, "zzaé", "55067");
+    bpe.has_bytes    = false;
+    bpe.unknown      = -1;
+    sd_bpe_work work = {0};
+    sd_clear();
+    CHECK(sd_bpe_encode(&bpe, "az", 2, &work) == SD_ERR_INPUT);
+    CHECK(strstr(sd_message(), "unknown token") != NULL);
+    sd_clear();
+    sd_bpe_work_clear(&work);
+    sd_bpe_clear(&bpe);
+}
+
 /* 2^20 letters merge in pairs, 2^19 + 2^18 + ... times. A quadratic way takes minutes; 20 s is far
  * from both, on any machine and under sanitizers. */
-static void a_million_letters_do_not_take_quadratic_time(void)
+static void is_fast(const sd_bpe *bpe)
 {
     enum { LETTERS = 1 << 20 };
-    const char *const tokens[] = {"a", "aa", "aaaa", "aaaaaaaa", NULL};
-    const char *const merges[] = {"a a", "aa aa", "aaaa aaaa", NULL};
-    sd_bpe            bpe;
-    sd_bpe_work       work = {0};
-    char             *word = malloc(LETTERS + 1);
+    sd_bpe_work work = {0};
+    char       *word = malloc(LETTERS + 1);
 
-    make_model(&bpe, tokens, merges);
     memset(word, 'a', LETTERS + 1);
     const clock_t start = clock();
-    CHECK(sd_bpe_encode(&bpe, word, LETTERS + 1, &work) == SD_OK);
+    CHECK(sd_bpe_encode(bpe, word, LETTERS + 1, &work) == SD_OK);
     CHECK((double)(clock() - start) / CLOCKS_PER_SEC < 20);
     CHECK(work.count == LETTERS / 8 + 1 && work.id[0] == 3 && work.id[LETTERS / 8] == 0);
     sd_bpe_work_clear(&work);
-    sd_bpe_clear(&bpe);
     free(word);
+}
+
+static void a_million_letters_do_not_take_quadratic_time(void)
+{
+    const char *const tokens[] = {"a", "aa", "aaaa", "aaaaaaaa", NULL};
+    const char *const merges[] = {"a a", "aa aa", "aaaa aaaa", NULL};
+    const float       scores[] = {0, -1, -2, -3};
+    sd_bpe            bpe;
+
+    make_model(&bpe, tokens, merges);
+    is_fast(&bpe);
+    sd_bpe_clear(&bpe);
+    make_ranked(&bpe, tokens, scores);
+    is_fast(&bpe);
+    sd_bpe_clear(&bpe);
 }
 
 static void the_vocabulary_finds_what_was_added_and_nothing_else(void)
@@ -174,6 +239,8 @@ int main(void)
     unknown_characters_vanish_or_become_the_unknown_token();
     a_word_that_is_a_token_may_skip_the_merges();
     a_million_letters_do_not_take_quadratic_time();
+    the_highest_score_is_merged_first();
+    what_is_no_token_becomes_bytes_or_is_unknown_once();
     the_vocabulary_finds_what_was_added_and_nothing_else();
     return REPORT();
 }
