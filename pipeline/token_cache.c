@@ -69,11 +69,9 @@ static sd_status beside_checkpoint(const sd_study_checkpoint *checkpoint, char *
         snprintf(*out, bytes, i == 0 ? places[0] : places[1], folder);
         if (exists(*out)) goto done;
     }
-    SD_TRY(
-        sd_fail(SD_ERR_INPUT, __FILE__, __LINE__,
-                "no tokeniser in the checkpoint and no tokenizer.json beside it or in the folder "
-                "above; name one with "
-                "'tokenizer' in the study, or give ready ids"));
+    SD_TRY(sd_fail(SD_ERR_INPUT, __FILE__, __LINE__,
+                   "no tokenizer.json in the checkpoint or in the folder above it; name one with "
+                   "'tokenizer' in the study, or give ready ids"));
 
 done:
     sd_free(folder);

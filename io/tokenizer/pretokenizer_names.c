@@ -14,7 +14,7 @@ const char sd_gpt2_words[] =
 #define LETTERS FRONT "\\p{L}+"
 #define SYMBOLS " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*"
 #define WHITE "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-/* A word in any case, and one that begins with capitals. */
+/* A word that ends in small letters, and one that begins with capitals. */
 #define CAPITAL "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
 #define SMALL "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
 #define LOWER FRONT CAPITAL "*" SMALL "+"
@@ -27,8 +27,10 @@ static const char QWEN35[] =
     CONTRACTIONS "|" FRONT "[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|" WHITE;
 static const char GPT4O[] =
     LOWER CONTRACTIONS "?|" UPPER CONTRACTIONS "?|\\p{N}{1,3}|" PATHS "|" WHITE;
-static const char                 TEKKEN[] = LOWER "|" UPPER "|\\p{N}|" PATHS "|" WHITE;
-static const char                 BLOOM[] =
+
+static const char TEKKEN[] = LOWER "|" UPPER "|\\p{N}|" PATHS "|" WHITE;
+
+static const char BLOOM[] =
     " ?[^(\\s|[.,!?\\x{2026}\\x{3002}\\x{FF0C}\\x{3001}\\x{964}\\x{6D4}\\x{60C}])]+";
 
 static const char LINES[] = "[\\r\\n]", HUNDREDS[] = "[0-9][0-9][0-9]";

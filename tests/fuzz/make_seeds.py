@@ -92,6 +92,24 @@ def gguf_values():
     put("gguf", "values", out + bytes(-len(out) % 8) + random.bytes(40))
 
 
+def gguf_tokenizer_seeds():
+    """Byte-level BPE behind two pre-tokenisers, and SentencePiece's pieces with and without bytes."""
+    folder = os.path.join(HERE, "seeds", "gguf_tokenizer")
+    os.makedirs(folder, exist_ok=True)
+    space, merges = "\u2581", ["t h", "th e", "c a", "ca t", "\u0120 cat"]
+    tokens = ["<|end|>", *"abcehnst0123456789\u0120'", *(m.replace(" ", "") for m in merges), "  ", "", "[PAD]"]
+    types = [3] + [1] * (len(tokens) - 4) + [4, 1, 5]
+    for pre in ("smollm", "llama-bpe"):
+        made_gguf.write_tokenizer(os.path.join(folder, pre), kind="gpt2", pre=pre, tokens=tokens, types=types, merges=merges)
+    pieces = ["<unk>", "<s>", space, *"abceht", space + "t", "he", space + "the", "ca", "aa", "aaaa", "  ", "[P]"]
+    scores = [-float(i) for i in range(len(pieces))]
+    types = [2, 3] + [1] * (len(pieces) - 4) + [4, 5]
+    made_gguf.write_tokenizer(os.path.join(folder, "pieces"), kind="llama", tokens=pieces, types=types, scores=scores,
+                              unknown_token_id=0, remove_extra_whitespaces=True)
+    made_gguf.write_tokenizer(os.path.join(folder, "bytes"), kind="llama", tokens=pieces + [f"<0x{b:02X}>" for b in range(256)],
+                              types=types + [6] * 256, scores=scores + [0.0] * 256, add_space_prefix=False)
+
+
 # ---- JSON and YAML ----
 
 def tokenizer(pre, added=()):
@@ -168,6 +186,7 @@ def study_seeds():
 safetensors_seeds()
 gguf_types()
 gguf_values()
+gguf_tokenizer_seeds()
 tokenizer_seeds()
 config_seeds()
 study_seeds()
