@@ -8,7 +8,9 @@
 #include <sys/stat.h>
 
 #include "io/file.h"
+#include "io/foreign.h"
 #include "io/format.h"
+#include "io/hub.h"
 #include "io/json.h"
 #include "solvers/base/memory.h"
 
@@ -41,6 +43,26 @@ struct sd_checkpoint {
 
 /* ---- parts ---- */
 
+/* Nothing is at the path of a file that should be there: says why, as far as it shows. */
+static sd_status refuse_missing(const sd_checkpoint *c, const char *path, const char *name,
+                                const char *why)
+{
+    sd_status   st         = SD_OK;
+    bool        unfinished = false;
+    struct stat info;
+
+    SD_REQUIRE(lstat(path, &info) != 0, SD_ERR_INPUT,
+               "%s: is a link to nothing: copy it with what it points to, or download it again",
+               name);
+    SD_TRY(sd_hub_is_unfinished(c->folder, &unfinished));
+    SD_REQUIRE(!unfinished, SD_ERR_INPUT,
+               "%s: is missing, and its download is not finished; download it again", name);
+    SD_REQUIRE(false, SD_ERR_INPUT, "%s: %s", name, why);
+
+done:
+    return st;
+}
+
 static sd_status open_part(sd_checkpoint *c, int64_t k, const char *name)
 {
     sd_status st   = SD_OK;
@@ -48,8 +70,10 @@ static sd_status open_part(sd_checkpoint *c, int64_t k, const char *name)
 
     SD_TRY(sd_copy_string(name, &c->parts[k].shown));
     SD_TRY(sd_path_join(c->folder, name, &path));
-    SD_REQUIRE(sd_file_exists(path), SD_ERR_INPUT, "%s: is missing%s; copy it again", name,
-               c->n_parts > 1 ? ", and the index names it" : "");
+    if (!sd_file_exists(path))
+        SD_TRY(refuse_missing(c, path, name,
+                              c->n_parts > 1 ? "is missing, and the index names it; copy it again"
+                                             : "is missing; copy it again"));
     SD_TRY(c->format->open(path, c->parts[k].shown, &c->parts[k].file));
 
 done:
@@ -189,6 +213,7 @@ static sd_status open_sharded(sd_checkpoint *c, const char *index)
     int64_t   count;
 
     SD_TRY(sd_path_join(c->folder, index, &path));
+    if (!sd_file_exists(path)) SD_TRY(refuse_missing(c, path, index, "is missing; copy it again"));
     SD_TRY(sd_json_read(path, index, MOST_INDEX, &root));
     map   = json_object_get(root, "weight_map");
     count = (int64_t)json_object_size(map);
@@ -207,15 +232,17 @@ done:
 
 /* ---- what a path means ---- */
 
+/* Whether something of that name is in the folder, be it a link to nothing: it was meant. */
 static sd_status holds(const sd_checkpoint *c, const char *name, bool *out)
 {
-    sd_status st   = SD_OK;
-    char     *path = NULL;
+    sd_status   st   = SD_OK;
+    char       *path = NULL;
+    struct stat info;
 
     *out = false;
     if (name == NULL) return SD_OK;
     SD_TRY(sd_path_join(c->folder, name, &path));
-    *out = sd_file_exists(path);
+    *out = sd_file_exists(path) || lstat(path, &info) == 0;
 
 done:
     sd_free(path);
@@ -272,6 +299,28 @@ done:
     return st;
 }
 
+/* A folder without weights that are known here. */
+static sd_status refuse_folder(const sd_checkpoint *c)
+{
+    sd_status         st         = SD_OK;
+    bool              unfinished = false;
+    const sd_foreign *foreign    = NULL;
+
+    SD_TRY(sd_foreign_folder(c->folder, &foreign));
+    SD_REQUIRE(foreign == NULL, SD_ERR_INPUT, "the folder is %s; %s", foreign->kind,
+               foreign->remedy);
+    SD_TRY(sd_hub_is_unfinished(c->folder, &unfinished));
+    SD_REQUIRE(!unfinished, SD_ERR_INPUT,
+               "the folder has no weights, and their download is not finished; download it again");
+    SD_REQUIRE(
+        false, SD_ERR_INPUT,
+        "the folder has neither model.safetensors nor model.safetensors.index.json nor a .gguf "
+        "file; name the file itself if it has another name");
+
+done:
+    return st;
+}
+
 /*
  * Takes the first format that is there; a single file goes before shards, as in transformers, and
  * both go before files that are known by their extension only.
@@ -290,10 +339,7 @@ static sd_status open_folder(sd_checkpoint *c, const char *path)
         if (found) return open_sharded(c, c->format->index);
     }
     SD_TRY(open_by_extension(c, path, &found));
-    SD_REQUIRE(
-        found, SD_ERR_INPUT,
-        "the folder has neither model.safetensors nor model.safetensors.index.json nor a .gguf "
-        "file; name the file itself if it has another name");
+    if (!found) SD_TRY(refuse_folder(c));
 
 done:
     return st;
@@ -307,6 +353,9 @@ static sd_status open_file(sd_checkpoint *c, const char *path)
     const sd_format *const *it    = sd_formats;
 
     while (*it != NULL && !ends_with(name, (*it)->extension)) it++;
+    const sd_foreign *foreign = *it == NULL ? sd_foreign_file(name) : NULL;
+    SD_REQUIRE(foreign == NULL, SD_ERR_INPUT, "%s: belongs to %s; %s", name, foreign->kind,
+               foreign->remedy);
     SD_REQUIRE(
         *it != NULL, SD_ERR_INPUT,
         "%s: is no file of weights that is known here, want a folder, a .safetensors or a .gguf "
@@ -323,15 +372,22 @@ done:
 
 static sd_status open_weights(sd_checkpoint *c, const char *path)
 {
-    sd_status   st = SD_OK;
+    sd_status   st       = SD_OK;
+    char       *snapshot = NULL;
     struct stat info;
 
+    SD_TRY(sd_hub_resolve(path, &snapshot));
+    if (snapshot != NULL) path = snapshot;
     SD_REQUIRE(stat(path, &info) == 0, SD_ERR_INPUT, "%s",
-               errno == ENOENT ? "no such file or folder" : strerror(errno));
+               errno != ENOENT           ? strerror(errno)
+               : lstat(path, &info) == 0 ? "a link to nothing: copy it with what it points to, or "
+                                           "download it again"
+                                         : "no such file or folder");
     SD_TRY(S_ISDIR(info.st_mode) ? open_folder(c, path) : open_file(c, path));
     for (int64_t i = 0; i < c->count; i++) c->bytes += c->entries[i].info->bytes;
 
 done:
+    sd_free(snapshot);
     return st;
 }
 
@@ -342,8 +398,8 @@ static sd_status read_config(sd_checkpoint *c)
 
     if (c->format->config != NULL) return c->format->config(&c->parts[0].file, &c->config);
     SD_TRY(sd_path_join(c->folder, "config.json", &path));
-    SD_REQUIRE(sd_file_exists(path), SD_ERR_INPUT,
-               "config.json: is missing; it belongs beside the weights");
+    if (!sd_file_exists(path))
+        SD_TRY(refuse_missing(c, path, "config.json", "is missing; it belongs beside the weights"));
     SD_TRY(sd_config_read(path, "config.json", &c->config));
 
 done:
@@ -436,6 +492,11 @@ sd_status sd_checkpoint_read(const sd_checkpoint *checkpoint, int64_t i, int64_t
 
 done:
     return st;
+}
+
+const char *sd_checkpoint_folder(const sd_checkpoint *checkpoint)
+{
+    return checkpoint->folder[0] != '\0' ? checkpoint->folder : ".";
 }
 
 const sd_config *sd_checkpoint_config(const sd_checkpoint *checkpoint)

@@ -85,6 +85,9 @@ sd_status sd_checkpoint_read(const sd_checkpoint *checkpoint, int64_t i, int64_t
  */
 sd_status sd_checkpoint_tokenizer(const sd_checkpoint *checkpoint, char **out);
 
+/** @brief The folder that holds its files, "." for the current one; owned by the checkpoint. */
+const char *sd_checkpoint_folder(const sd_checkpoint *checkpoint);
+
 /** @brief The model's config; owned by the checkpoint. */
 const sd_config *sd_checkpoint_config(const sd_checkpoint *checkpoint);
 

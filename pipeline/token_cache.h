@@ -16,7 +16,7 @@
  * own is the one inside the file of weights where there is one, else the tokenizer.json beside it.
  * With ready ids none is looked for.
  *
- * @param[in]  checkpoint  job's, open
+ * @param[in]  checkpoint  the job's, open; borrowed until return
  * @param[in]  bos  the model's BOS id, or -1
  * @param[out] out  yours, release with sd_ids_destroy(); the same on every rank
  * Collective on job->team. Errors: SD_ERR_INPUT for the text or the tokeniser.
