@@ -3,10 +3,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "io/adapter.h"
 #include "io/file.h"
 #include "io/foreign.h"
 #include "io/format.h"
@@ -39,6 +41,9 @@ struct sd_checkpoint {
     entry           *entries; /* ascending by name */
     int64_t          count, bytes;
     sd_config       *config;
+    sd_adapter      *adapter; /* NULL: the files are the whole model                         */
+    const char      *base;    /* while it is opened: where an adapter's is, NULL: as it says */
+    bool             is_base; /* of an adapter, and so none itself                           */
 };
 
 /* ---- parts ---- */
@@ -232,6 +237,8 @@ done:
 
 /* ---- what a path means ---- */
 
+static sd_status open_adapted(sd_checkpoint *c);
+
 /* Whether something of that name is in the folder, be it a link to nothing: it was meant. */
 static sd_status holds(const sd_checkpoint *c, const char *name, bool *out)
 {
@@ -323,7 +330,8 @@ done:
 
 /*
  * Takes the first format that is there; a single file goes before shards, as in transformers, and
- * both go before files that are known by their extension only.
+ * both go before files that are known by their extension only. An adapter goes before all of them,
+ * likewise.
  */
 static sd_status open_folder(sd_checkpoint *c, const char *path)
 {
@@ -331,6 +339,8 @@ static sd_status open_folder(sd_checkpoint *c, const char *path)
     bool      found;
 
     SD_TRY(sd_copy_string(path, &c->folder));
+    SD_TRY(holds(c, "adapter_config.json", &found));
+    if (found) return open_adapted(c);
     for (const sd_format *const *it = sd_formats; *it != NULL; it++) {
         c->format = *it;
         SD_TRY(holds(c, c->format->single, &found));
@@ -407,15 +417,18 @@ done:
     return st;
 }
 
-sd_status sd_checkpoint_open(const char *path, sd_checkpoint **out)
+static sd_status open_checkpoint(const char *path, const char *base, bool is_base,
+                                 sd_checkpoint **out)
 {
     sd_status      st = SD_OK;
     sd_checkpoint *c  = NULL;
 
     *out = NULL;
     SD_TRY(sd_alloc(1, sizeof *c, &c));
+    c->base    = base;
+    c->is_base = is_base;
     SD_TRY(open_weights(c, path));
-    SD_TRY(read_config(c));
+    if (c->adapter == NULL) SD_TRY(read_config(c));
     *out = c;
     c    = NULL;
 
@@ -423,6 +436,99 @@ done:
     sd_checkpoint_close(&c);
     return st;
 }
+
+sd_status sd_checkpoint_open(const char *path, sd_checkpoint **out)
+{
+    return open_checkpoint(path, NULL, false, out);
+}
+
+sd_status sd_checkpoint_open_adapted(const char *path, const char *base, sd_checkpoint **out)
+{
+    return open_checkpoint(path, base, false, out);
+}
+
+/* ---- adapters ---- */
+
+/* The adapter's own tensors: adapter_model with the extension of a format. */
+static sd_status open_factors(const char *folder, sd_checkpoint **out)
+{
+    sd_status      st       = SD_OK;
+    sd_checkpoint *c        = NULL;
+    bool           found    = false;
+    char           name[64] = "";
+
+    *out = NULL;
+    SD_TRY(sd_alloc(1, sizeof *c, &c));
+    SD_TRY(sd_copy_string(folder, &c->folder));
+    for (const sd_format *const *it = sd_formats; *it != NULL && !found; it++) {
+        c->format = *it;
+        snprintf(name, sizeof name, "adapter_model%s", c->format->extension);
+        SD_TRY(holds(c, name, &found));
+    }
+    SD_TRY(open_single(c, found ? name : "adapter_model.safetensors"));
+    *out = c;
+    c    = NULL;
+
+done:
+    sd_checkpoint_close(&c);
+    return st;
+}
+
+static sd_status open_base(const char *path, sd_checkpoint **out)
+{
+    char            text[SD_MESSAGE_LEN];
+    const sd_status st = open_checkpoint(path, NULL, true, out);
+
+    if (st == SD_OK) return st;
+    snprintf(text, sizeof text, "%s", sd_message());
+    sd_clear();
+    return sd_fail(st, __FILE__, __LINE__, "its base '%s': %s", path, text);
+}
+
+static sd_status list_adapted(sd_checkpoint *c)
+{
+    sd_status st = SD_OK;
+
+    c->count = sd_checkpoint_count(sd_adapter_base(c->adapter));
+    SD_TRY(sd_alloc(c->count, sizeof *c->entries, &c->entries));
+    for (int64_t i = 0; i < c->count; i++)
+        c->entries[i] = (entry){.info = sd_adapter_tensor(c->adapter, i), .local = i};
+
+done:
+    return st;
+}
+
+/* A folder that holds an adapter becomes its base with the adapter on it. */
+static sd_status open_adapted(sd_checkpoint *c)
+{
+    sd_status          st     = SD_OK;
+    sd_adapter_config *config = NULL;
+    sd_checkpoint     *base = NULL, *factors = NULL;
+    char              *path = NULL;
+
+    SD_REQUIRE(!c->is_base, SD_ERR_INPUT,
+               "is an adapter itself; merge it by PEFT: merge_and_unload()");
+    SD_TRY(sd_adapter_config_read(c->folder, &config));
+    if (c->base != NULL)
+        SD_TRY(sd_copy_string(c->base, &path));
+    else
+        SD_TRY(sd_adapter_config_base(config, c->folder, &path));
+    SD_TRY(open_factors(c->folder, &factors));
+    SD_TRY(open_base(path, &base));
+    st   = sd_adapter_create(config, base, factors, &c->adapter);
+    base = factors = NULL; /* given */
+    SD_TRY(st);
+    SD_TRY(list_adapted(c));
+
+done:
+    sd_checkpoint_close(&base);
+    sd_checkpoint_close(&factors);
+    sd_adapter_config_destroy(&config);
+    sd_free(path);
+    return st;
+}
+
+/* ---- the end ---- */
 
 void sd_checkpoint_close(sd_checkpoint **checkpoint)
 {
@@ -434,6 +540,7 @@ void sd_checkpoint_close(sd_checkpoint **checkpoint)
         sd_free(c->parts[k].shown);
     }
     sd_config_destroy(&c->config);
+    sd_adapter_destroy(&c->adapter);
     sd_free(c->entries);
     sd_free(c->parts);
     sd_free(c->folder);
@@ -468,6 +575,7 @@ int64_t sd_checkpoint_find(const sd_checkpoint *checkpoint, const char *name)
 
 const char *sd_checkpoint_file_of(const sd_checkpoint *checkpoint, int64_t i)
 {
+    if (checkpoint->adapter != NULL) return sd_adapter_file_of(checkpoint->adapter, i);
     return checkpoint->parts[checkpoint->entries[i].part].shown;
 }
 
@@ -487,6 +595,8 @@ sd_status sd_checkpoint_read(const sd_checkpoint *checkpoint, int64_t i, int64_t
     const entry *e = &checkpoint->entries[i];
     SD_REQUIRE(offset >= 0 && count >= 0 && count <= e->info->bytes - offset, SD_ERR_INTERNAL,
                "bytes %" PRId64 " + %" PRId64 " of tensor '%s'", offset, count, e->info->name);
+    if (checkpoint->adapter != NULL)
+        return sd_adapter_read(checkpoint->adapter, i, offset, count, out);
     SD_TRY(
         checkpoint->format->read(&checkpoint->parts[e->part].file, e->local, offset, count, out));
 
@@ -499,17 +609,24 @@ const char *sd_checkpoint_folder(const sd_checkpoint *checkpoint)
     return checkpoint->folder[0] != '\0' ? checkpoint->folder : ".";
 }
 
+const sd_checkpoint *sd_checkpoint_base(const sd_checkpoint *checkpoint)
+{
+    return checkpoint->adapter != NULL ? sd_adapter_base(checkpoint->adapter) : NULL;
+}
+
 const sd_config *sd_checkpoint_config(const sd_checkpoint *checkpoint)
 {
-    return checkpoint->config;
+    const sd_checkpoint *base = sd_checkpoint_base(checkpoint);
+
+    return base != NULL ? base->config : checkpoint->config;
 }
 
 sd_status sd_checkpoint_tokenizer(const sd_checkpoint *checkpoint, char **out)
 {
-    const part *first = &checkpoint->parts[0];
+    const part *first = checkpoint->parts;
 
     *out = NULL;
-    if (checkpoint->format->has_tokenizer == NULL ||
+    if (checkpoint->adapter != NULL || checkpoint->format->has_tokenizer == NULL ||
         !checkpoint->format->has_tokenizer(&first->file))
         return SD_OK;
     return sd_path_join(checkpoint->folder, first->shown, out);

@@ -85,6 +85,7 @@ static sd_status folder_before(const char *path, const char *component, char **o
 
     if (component == path) return sd_copy_string(".", out);
     SD_TRY(sd_copy_string(path, out));
+    while (component > path + 1 && component[-1] == '/') component--;
     (*out)[component - path] = '\0';
 
 done:
@@ -319,7 +320,8 @@ done:
 /* The name of the revision in MODEL/refs/NAME; NULL when the path is another one. */
 static const char *revision_of(const char *path, const char *model)
 {
-    const char *at = strcmp(model, ".") == 0 ? path : path + strlen(model);
+    const size_t n  = strlen(model); /* "." may stand for nothing */
+    const char  *at = strncmp(path, model, n) == 0 ? path + n : path;
 
     at += strspn(at, "/");
     if (strncmp(at, "refs/", 5) != 0) return NULL;

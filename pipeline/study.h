@@ -27,6 +27,7 @@ typedef struct {
     char                *parent;      /* name of another run, or NULL           */
     int64_t              parent_step; /* of the parent's checkpoints; -1: last  */
     char                *tokenizer;   /* file or folder, or NULL                */
+    char                *base;        /* of the run's adapters, or NULL         */
     int64_t              line;        /* in the study file                      */
     int64_t              n_patterns, n_checkpoints;
     sd_study_checkpoint *pattern;    /* as written: globs and paths, step -1 unless given */

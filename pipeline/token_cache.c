@@ -45,7 +45,7 @@ static bool exists(const char *path)
     return stat(path, &info) == 0;
 }
 
-/* The tokenizer.json beside the checkpoint's weights, else that of the folder above. */
+/* The tokenizer.json beside the checkpoint's weights, else that of the folder above; else NULL. */
 static sd_status beside_checkpoint(const sd_checkpoint *checkpoint, char **out)
 {
     static const char *const places[] = {"%s/tokenizer.json", "%s/../tokenizer.json"};
@@ -58,10 +58,8 @@ static sd_status beside_checkpoint(const sd_checkpoint *checkpoint, char **out)
         snprintf(*out, bytes, i == 0 ? places[0] : places[1], folder);
         if (exists(*out)) goto done;
     }
-    SD_TRY(
-        sd_fail(SD_ERR_INPUT, __FILE__, __LINE__,
-                "no tokeniser in the checkpoint and no tokenizer.json beside it or in the folder "
-                "above; name one with 'tokenizer' in the study, or give ready ids"));
+    sd_free(*out);
+    *out = NULL;
 
 done:
     return st;
@@ -74,8 +72,13 @@ static sd_status tokenizer_of(const sd_measure_job *job, const sd_checkpoint *ch
 
     if (job->run->tokenizer != NULL) return sd_copy_string(job->run->tokenizer, out);
     if (job->study->tokenizer != NULL) return sd_copy_string(job->study->tokenizer, out);
-    SD_TRY(sd_checkpoint_tokenizer(checkpoint, out));
-    if (*out == NULL) SD_TRY(beside_checkpoint(checkpoint, out));
+    for (; checkpoint != NULL && *out == NULL; checkpoint = sd_checkpoint_base(checkpoint)) {
+        SD_TRY(sd_checkpoint_tokenizer(checkpoint, out));
+        if (*out == NULL) SD_TRY(beside_checkpoint(checkpoint, out));
+    }
+    SD_REQUIRE(*out != NULL, SD_ERR_INPUT,
+               "no tokeniser in the checkpoint and no tokenizer.json beside it or in the folder "
+               "above; name one with 'tokenizer' in the study, or give ready ids");
 
 done:
     return st;
