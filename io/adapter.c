@@ -1,6 +1,7 @@
 #include "io/adapter.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "solvers/base/memory.h"
@@ -75,9 +76,9 @@ static sd_status find_target(const sd_adapter *a, const char *name, effect *how,
     while (!ends_with(name, ends[k].end) && ends[k].end[0] != '\0') k++;
     *how                = ends[k].how;
     const size_t module = strlen(name) - strlen(ends[k].end);
-    SD_TRY(sd_alloc((int64_t)(module + strlen(ends[k].target) + 1), 1, &wanted));
-    memcpy(wanted, name, module);
-    strcpy(wanted + module, ends[k].target);
+    const size_t bytes  = module + strlen(ends[k].target) + 1;
+    SD_TRY(sd_alloc((int64_t)bytes, 1, &wanted));
+    snprintf(wanted, bytes, "%.*s%s", (int)module, name, ends[k].target);
     *target = sd_checkpoint_find(a->base, wanted);
 
 done:

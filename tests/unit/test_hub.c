@@ -143,14 +143,9 @@ static void a_model_is_its_main_revision(void)
 
 static void a_ref_holds_a_commit_and_nothing_else(void)
 {
-    static const char *const bad[] = {
-        "",
-        "main",
-        "../../..",
-        COMMIT_A "/..",
-        COMMIT_A " " COMMIT_B,
-        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abc"
-        "def0"};
+    static const char too_long[]                  = COMMIT_A COMMIT_B; /* 80 digits */
+    static const char *const                bad[] = {
+                       "", "main", "../../..", COMMIT_A "/..", COMMIT_A " " COMMIT_B, too_long};
     char longer[4096];
 
     memset(longer, 'a', sizeof longer);
