@@ -69,7 +69,10 @@ def write(path, tensors):
 
 
 def of_numpy(folder, random, kinds, rows, cols, rank, transposed):
-    """A matrix and an embedding of any shape; the base and the factors in any format."""
+    """A matrix and an embedding of any shape; the base and the factors in any format.
+
+    Where the matrix is transposed, the adapter brings an embedding of its own.
+    """
     base, factor = kinds
     adapter = folder / "adapter"
     adapter.mkdir(parents=True)
@@ -79,14 +82,16 @@ def of_numpy(folder, random, kinds, rows, cols, rank, transposed):
     (folder / "config.json").write_text("{}")
     a, b, ea, eb = (short(random, s) for s in ((rank, cols), (rows, rank), (rank, rows), (cols, rank)))
     at = "base_model.model."
+    own = {at + "e.base_layer.weight": (factor, short(random, (rows, cols)))} if transposed else {}
     write(adapter / "adapter_model.safetensors",
           {at + "m.lora_A.weight": (factor, a), at + "m.lora_B.weight": (factor, b),
-           at + "e.lora_embedding_A": (factor, ea), at + "e.lora_embedding_B": (factor, eb)})
+           at + "e.lora_embedding_A": (factor, ea), at + "e.lora_embedding_B": (factor, eb)} | own)
     (adapter / "adapter_config.json").write_text(json.dumps(
         {"peft_type": "LORA", "r": rank, "lora_alpha": rank / 2, "fan_in_fan_out": transposed,
          "base_model_name_or_path": ".."}))
     product = b @ a / 2
-    want = {"m.weight": w + (product.T if transposed else product), "e.weight": e + (eb @ ea).T / 2, "other": e}
+    start = next(iter(own.values()))[1] if own else e
+    want = {"m.weight": w + (product.T if transposed else product), "e.weight": start + (eb @ ea).T / 2, "other": e}
     label = f"{base} {factor} {rows} x {cols}, rank {rank}"
     for piece in (1 << 20, 4 * cols, 4 * cols * 5 + 4, 52, 7):
         got = read(adapter, piece)
