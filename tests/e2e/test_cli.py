@@ -181,7 +181,7 @@ def wrong_inputs(folder):
                         ("unigram.json", "model type 'Unigram' is not supported, want BPE")):
         text(f"'{p.DEMO}/heldout.txt'", "study.yaml: 'tokenizer': ", words, tokenizer=f"tokenizer: {name}")
     p.copy_step(folder, "lonely", 0)
-    refused(study(TEXT, "runs: [{name: a, checkpoints: lonely}]"), 3, "singdef: lonely: no tokenizer.json",
+    refused(study(TEXT, "runs: [{name: a, checkpoints: lonely}]"), 3, "singdef: lonely: no tokeniser in the checkpoint",
             "'tokenizer' in the study", cwd=folder)
     # Without one complete checkpoint there is nothing to draw; the status stays that of the inputs.
     (folder / "study.yaml").write_text(f"{TEXT}\n{TOKENIZER}\nruns: [{{name: a, checkpoints: nowhere}}]\n")
