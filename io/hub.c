@@ -13,11 +13,10 @@
 #include "solvers/base/memory.h"
 
 enum {
-    LONGEST_COMMIT = 64,      /* hex digits of SHA-256; SHA-1 has 40 */
-    REF_BYTES      = 256,     /* of a ref file, more than any has    */
-    DEEPEST        = 3,       /* slashes in a revision's name        */
-    MOST           = 1 << 20, /* revisions                           */
-    SHOWN          = 256      /* bytes of a list in a message        */
+    REF_BYTES = 256,     /* of a ref file, more than any has */
+    DEEPEST   = 3,       /* slashes in a revision's name     */
+    MOST      = 1 << 20, /* revisions                        */
+    SHOWN     = 256      /* bytes of a list in a message     */
 };
 
 static bool is_folder(const char *path)
@@ -114,27 +113,52 @@ done:
 
 /* ---- revisions ---- */
 
-static int by_name(const void *a, const void *b)
+/* The commit in a ref file. It becomes a folder's name: anything but hex digits is refused. */
+static sd_status read_commit(const char *path, const char *shown, char commit[SD_HUB_COMMIT])
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+    sd_status st              = SD_OK;
+    sd_file   file            = {.fd = -1};
+    char      text[REF_BYTES] = "";
+    int       n               = 0;
+
+    SD_TRY(sd_file_open(path, shown, &file));
+    if (file.bytes < REF_BYTES) SD_TRY(sd_file_read_at(&file, shown, 0, file.bytes, text));
+    while (n < SD_HUB_COMMIT - 1 && isxdigit((unsigned char)text[n])) n++;
+    SD_REQUIRE(n >= 7 && strspn(text + n, " \t\r\n") == strlen(text + n), SD_ERR_INPUT,
+               "%s: holds no commit; download the revision again", shown);
+    memcpy(commit, text, (size_t)n);
+    commit[n] = '\0';
+
+done:
+    sd_file_close(&file);
+    return st;
 }
 
-static sd_status add(sd_hub_revisions *list, int64_t *room, const char *name)
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const sd_hub_revision *)a)->name, ((const sd_hub_revision *)b)->name);
+}
+
+static sd_status add(sd_hub_revisions *list, int64_t *room, const char *name, const char *path)
 {
     sd_status st = SD_OK;
 
     SD_REQUIRE(list->n < MOST, SD_ERR_INPUT, "refs: has more than %d revisions", MOST);
     if (list->n == *room) {
-        char **larger;
+        sd_hub_revision *larger;
 
         SD_TRY(sd_alloc(*room * 2 + 16, sizeof *larger, &larger));
-        if (list->n > 0) memcpy(larger, list->name, (size_t)list->n * sizeof *larger);
-        sd_free(list->name);
-        list->name = larger;
+        if (list->n > 0) memcpy(larger, list->item, (size_t)list->n * sizeof *larger);
+        sd_free(list->item);
+        list->item = larger;
         *room      = *room * 2 + 16;
     }
-    SD_TRY(sd_copy_string(name, &list->name[list->n]));
-    list->n++;
+    SD_TRY(sd_copy_string(name, &list->item[list->n].name));
+    st = read_commit(path, name, list->item[list->n++].commit);
+    if (st == SD_ERR_INPUT) {
+        sd_clear(); /* a damaged one does not hinder the others */
+        st = SD_OK;
+    }
 
 done:
     return st;
@@ -158,7 +182,7 @@ static sd_status add_folder(const char *refs, const char *name, int depth, sd_hu
         SD_TRY(sd_path_join(name, item->d_name, &inner));
         SD_TRY(sd_path_join(refs, inner, &full));
         if (!is_folder(full))
-            SD_TRY(add(list, room, inner));
+            SD_TRY(add(list, room, inner, full));
         else if (depth < DEEPEST)
             SD_TRY(add_folder(refs, inner, depth + 1, list, room));
         sd_free(inner);
@@ -184,7 +208,7 @@ sd_status sd_hub_list(const char *model, sd_hub_revisions *out)
     SD_TRY(sd_path_join(model, "refs", &refs));
     if (!is_folder(refs)) goto done;
     SD_TRY(add_folder(refs, "", 0, out, &room));
-    qsort(out->name, (size_t)out->n, sizeof *out->name, by_name);
+    qsort(out->item, (size_t)out->n, sizeof *out->item, by_name);
 
 done:
     sd_free(refs);
@@ -193,40 +217,19 @@ done:
 
 void sd_hub_release(sd_hub_revisions *list)
 {
-    for (int64_t i = 0; i < list->n; i++) sd_free(list->name[i]);
-    sd_free(list->name);
+    for (int64_t i = 0; i < list->n; i++) sd_free(list->item[i].name);
+    sd_free(list->item);
     *list = (sd_hub_revisions){0};
 }
 
 /* ---- snapshots ---- */
-
-/* The commit in a ref file. It becomes a folder's name: anything but hex digits is refused. */
-static sd_status read_commit(const char *path, const char *shown, char commit[LONGEST_COMMIT + 1])
-{
-    sd_status st              = SD_OK;
-    sd_file   file            = {.fd = -1};
-    char      text[REF_BYTES] = "";
-    int       n               = 0;
-
-    SD_TRY(sd_file_open(path, shown, &file));
-    if (file.bytes < REF_BYTES) SD_TRY(sd_file_read_at(&file, shown, 0, file.bytes, text));
-    while (n < LONGEST_COMMIT && isxdigit((unsigned char)text[n])) n++;
-    SD_REQUIRE(n >= 7 && strspn(text + n, " \t\r\n") == strlen(text + n), SD_ERR_INPUT,
-               "%s: holds no commit; download the revision again", shown);
-    memcpy(commit, text, (size_t)n);
-    commit[n] = '\0';
-
-done:
-    sd_file_close(&file);
-    return st;
-}
 
 /* The snapshot of model/refs/name. */
 static sd_status snapshot_of(const char *model, const char *name, char **out)
 {
     sd_status st   = SD_OK;
     char     *path = NULL, *shown = NULL;
-    char      inner[LONGEST_COMMIT + sizeof "snapshots/"] = "snapshots/";
+    char      inner[SD_HUB_COMMIT + sizeof "snapshots/"] = "snapshots/";
 
     SD_TRY(sd_path_join("refs", name, &shown));
     SD_TRY(sd_path_join(model, shown, &path));
@@ -278,10 +281,10 @@ static void show_revisions(const sd_hub_revisions *list, char out[SHOWN])
     size_t used = 0;
 
     for (int64_t i = 0; i < list->n && used < SHOWN - 1; i++) {
-        const bool fits = used + strlen(list->name[i]) + 16 < SHOWN;
+        const bool fits = used + strlen(list->item[i].name) + 16 < SHOWN;
 
         used += (size_t)snprintf(out + used, SHOWN - used, "%s%s%s", used > 0 ? ", " : "",
-                                 fits ? "refs/" : "...", fits ? list->name[i] : "");
+                                 fits ? "refs/" : "...", fits ? list->item[i].name : "");
         if (!fits) break;
     }
     if (used == 0) snprintf(out, SHOWN, "snapshots/COMMIT");
@@ -296,7 +299,7 @@ static sd_status main_snapshot(const char *model, char **out)
 
     SD_TRY(sd_hub_list(model, &list));
     for (int64_t i = 0; i < list.n; i++)
-        if (strcmp(list.name[i], "main") == 0) {
+        if (strcmp(list.item[i].name, "main") == 0) {
             SD_TRY(snapshot_of(model, "main", out));
             goto done;
         }

@@ -20,10 +20,18 @@
 
 #include "solvers/base/status.h"
 
-/** Names of revisions, ascending (strcmp); a name may have slashes ("pr/1"). */
+enum { SD_HUB_COMMIT = 65 }; /* characters of a commit, SHA-256 at most, with the closing zero */
+
+/** A branch or tag. */
 typedef struct {
-    char  **name;
-    int64_t n;
+    char *name;                  /* may have slashes: "pr/1" */
+    char  commit[SD_HUB_COMMIT]; /* "" when its file is damaged */
+} sd_hub_revision;
+
+/** Revisions, ascending by name (strcmp). */
+typedef struct {
+    sd_hub_revision *item;
+    int64_t          n;
 } sd_hub_revisions;
 
 /**

@@ -187,12 +187,12 @@ static sd_status add_revisions(const char *file, const char *path, entries *list
 
     SD_TRY(sd_hub_list(file, &revisions));
     for (int64_t i = 0; i < revisions.n; i++) {
-        const int64_t step  = sd_step_of_name(revisions.name[i]);
-        const size_t  bytes = strlen(path) + strlen(revisions.name[i]) + sizeof "/refs/";
+        const int64_t step  = sd_step_of_name(revisions.item[i].name);
+        const size_t  bytes = strlen(path) + strlen(revisions.item[i].name) + sizeof "/refs/";
 
         if (step < 0) continue;
         SD_TRY(sd_alloc((int64_t)bytes, 1, &full));
-        snprintf(full, bytes, "%.*s/refs/%s", model, path, revisions.name[i]);
+        snprintf(full, bytes, "%.*s/refs/%s", model, path, revisions.item[i].name);
         SD_TRY(add(list, step, full));
         sd_free(full);
         full = NULL;
@@ -211,29 +211,6 @@ static const char *last_component(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
-/* Whether a revision is at this snapshot; one that is damaged is at none. */
-static sd_status is_at(const char *model, const char *revision, const char *snapshot, bool *out)
-{
-    sd_status    st    = SD_OK;
-    const size_t bytes = strlen(model) + strlen(revision) + sizeof "/refs/";
-    char        *ref = NULL, *found = NULL;
-
-    *out = false;
-    SD_TRY(sd_alloc((int64_t)bytes, 1, &ref));
-    snprintf(ref, bytes, "%s/refs/%s", model, revision);
-    st = sd_hub_resolve(ref, &found);
-    if (st == SD_ERR_INPUT) {
-        sd_clear();
-        st = SD_OK;
-    }
-    *out = found != NULL && strcmp(last_component(found), last_component(snapshot)) == 0;
-
-done:
-    sd_free(ref);
-    sd_free(found);
-    return st;
-}
-
 /* A snapshot's own name is a hash: it has the step of each revision that is at it, or else the
  * model's. */
 static sd_status add_snapshot(const char *file, const char *path, entries *list)
@@ -242,16 +219,14 @@ static sd_status add_snapshot(const char *file, const char *path, entries *list)
     sd_hub_revisions revisions = {0};
     char            *model     = NULL;
     const int64_t    before    = list->n;
-    bool             found;
 
     SD_TRY(sd_hub_model_of(file, &model));
     if (model != NULL) SD_TRY(sd_hub_list(model, &revisions));
     for (int64_t i = 0; i < revisions.n; i++) {
-        const int64_t step = sd_step_of_name(revisions.name[i]);
+        const int64_t step = sd_step_of_name(revisions.item[i].name);
 
-        if (step < 0) continue;
-        SD_TRY(is_at(model, revisions.name[i], file, &found));
-        if (found) SD_TRY(add(list, step, path));
+        if (step >= 0 && strcmp(revisions.item[i].commit, last_component(file)) == 0)
+            SD_TRY(add(list, step, path));
     }
     if (list->n == before) SD_TRY(add(list, model != NULL ? sd_step_of_name(model) : -1, path));
 

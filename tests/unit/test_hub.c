@@ -184,7 +184,13 @@ static void revisions_are_listed_by_name(void)
     sd_hub_revisions         list;
 
     CHECK(sd_hub_list(scratch_path(model), &list) == SD_OK && list.n == 3);
-    for (int i = 0; i < 3 && list.n == 3; i++) CHECK(strcmp(list.name[i], want[i]) == 0);
+    for (int i = 0; i < 3 && list.n == 3; i++) CHECK(strcmp(list.item[i].name, want[i]) == 0);
+    CHECK(list.n == 3 && strcmp(list.item[2].commit, COMMIT_B) == 0);
+    sd_hub_release(&list);
+    scratch_text(in_model("refs/bad"), "damaged");
+    CHECK(sd_hub_list(scratch_path(model), &list) == SD_OK && list.n == 4);
+    CHECK(list.n == 4 && list.item[0].commit[0] == '\0' && sd_message()[0] == '\0');
+    scratch_remove(in_model("refs/bad"));
     sd_hub_release(&list);
     CHECK(sd_hub_list(scratch, &list) == SD_OK && list.n == 0);
     sd_hub_release(&list);
