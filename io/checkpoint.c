@@ -3,12 +3,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "io/adapter.h"
 #include "io/file.h"
+#include "io/foreign.h"
 #include "io/format.h"
+#include "io/hub.h"
 #include "io/json.h"
 #include "solvers/base/memory.h"
 
@@ -37,9 +41,32 @@ struct sd_checkpoint {
     entry           *entries; /* ascending by name */
     int64_t          count, bytes;
     sd_config       *config;
+    sd_adapter      *adapter; /* NULL: the files are the whole model                         */
+    const char      *base;    /* while it is opened: where an adapter's is, NULL: as it says */
+    bool             is_base; /* of an adapter, and so none itself                           */
 };
 
 /* ---- parts ---- */
+
+/* Nothing is at the path of a file that should be there: says why, as far as it shows. */
+static sd_status refuse_missing(const sd_checkpoint *c, const char *path, const char *name,
+                                const char *why)
+{
+    sd_status   st         = SD_OK;
+    bool        unfinished = false;
+    struct stat info;
+
+    SD_REQUIRE(lstat(path, &info) != 0, SD_ERR_INPUT,
+               "%s: is a link to nothing: copy it with what it points to, or download it again",
+               name);
+    SD_TRY(sd_hub_is_unfinished(c->folder, &unfinished));
+    SD_REQUIRE(!unfinished, SD_ERR_INPUT,
+               "%s: is missing, and its download is not finished; download it again", name);
+    SD_REQUIRE(false, SD_ERR_INPUT, "%s: %s", name, why);
+
+done:
+    return st;
+}
 
 static sd_status open_part(sd_checkpoint *c, int64_t k, const char *name)
 {
@@ -48,8 +75,10 @@ static sd_status open_part(sd_checkpoint *c, int64_t k, const char *name)
 
     SD_TRY(sd_copy_string(name, &c->parts[k].shown));
     SD_TRY(sd_path_join(c->folder, name, &path));
-    SD_REQUIRE(sd_file_exists(path), SD_ERR_INPUT, "%s: is missing%s; copy it again", name,
-               c->n_parts > 1 ? ", and the index names it" : "");
+    if (!sd_file_exists(path))
+        SD_TRY(refuse_missing(c, path, name,
+                              c->n_parts > 1 ? "is missing, and the index names it; copy it again"
+                                             : "is missing; copy it again"));
     SD_TRY(c->format->open(path, c->parts[k].shown, &c->parts[k].file));
 
 done:
@@ -189,6 +218,7 @@ static sd_status open_sharded(sd_checkpoint *c, const char *index)
     int64_t   count;
 
     SD_TRY(sd_path_join(c->folder, index, &path));
+    if (!sd_file_exists(path)) SD_TRY(refuse_missing(c, path, index, "is missing; copy it again"));
     SD_TRY(sd_json_read(path, index, MOST_INDEX, &root));
     map   = json_object_get(root, "weight_map");
     count = (int64_t)json_object_size(map);
@@ -207,15 +237,19 @@ done:
 
 /* ---- what a path means ---- */
 
+static sd_status open_adapted(sd_checkpoint *c);
+
+/* Whether something of that name is in the folder, be it a link to nothing: it was meant. */
 static sd_status holds(const sd_checkpoint *c, const char *name, bool *out)
 {
-    sd_status st   = SD_OK;
-    char     *path = NULL;
+    sd_status   st   = SD_OK;
+    char       *path = NULL;
+    struct stat info;
 
     *out = false;
     if (name == NULL) return SD_OK;
     SD_TRY(sd_path_join(c->folder, name, &path));
-    *out = sd_file_exists(path);
+    *out = sd_file_exists(path) || lstat(path, &info) == 0;
 
 done:
     sd_free(path);
@@ -272,9 +306,32 @@ done:
     return st;
 }
 
+/* A folder without weights that are known here. */
+static sd_status refuse_folder(const sd_checkpoint *c)
+{
+    sd_status         st         = SD_OK;
+    bool              unfinished = false;
+    const sd_foreign *foreign    = NULL;
+
+    SD_TRY(sd_foreign_folder(c->folder, &foreign));
+    SD_REQUIRE(foreign == NULL, SD_ERR_INPUT, "the folder is %s; %s", foreign->kind,
+               foreign->remedy);
+    SD_TRY(sd_hub_is_unfinished(c->folder, &unfinished));
+    SD_REQUIRE(!unfinished, SD_ERR_INPUT,
+               "the folder has no weights, and their download is not finished; download it again");
+    SD_REQUIRE(
+        false, SD_ERR_INPUT,
+        "the folder has neither model.safetensors nor model.safetensors.index.json nor a .gguf "
+        "file; name the file itself if it has another name");
+
+done:
+    return st;
+}
+
 /*
  * Takes the first format that is there; a single file goes before shards, as in transformers, and
- * both go before files that are known by their extension only.
+ * both go before files that are known by their extension only. An adapter goes before all of them,
+ * likewise.
  */
 static sd_status open_folder(sd_checkpoint *c, const char *path)
 {
@@ -282,6 +339,8 @@ static sd_status open_folder(sd_checkpoint *c, const char *path)
     bool      found;
 
     SD_TRY(sd_copy_string(path, &c->folder));
+    SD_TRY(holds(c, "adapter_config.json", &found));
+    if (found) return open_adapted(c);
     for (const sd_format *const *it = sd_formats; *it != NULL; it++) {
         c->format = *it;
         SD_TRY(holds(c, c->format->single, &found));
@@ -290,10 +349,7 @@ static sd_status open_folder(sd_checkpoint *c, const char *path)
         if (found) return open_sharded(c, c->format->index);
     }
     SD_TRY(open_by_extension(c, path, &found));
-    SD_REQUIRE(
-        found, SD_ERR_INPUT,
-        "the folder has neither model.safetensors nor model.safetensors.index.json nor a .gguf "
-        "file; name the file itself if it has another name");
+    if (!found) SD_TRY(refuse_folder(c));
 
 done:
     return st;
@@ -307,6 +363,9 @@ static sd_status open_file(sd_checkpoint *c, const char *path)
     const sd_format *const *it    = sd_formats;
 
     while (*it != NULL && !ends_with(name, (*it)->extension)) it++;
+    const sd_foreign *foreign = *it == NULL ? sd_foreign_file(name) : NULL;
+    SD_REQUIRE(foreign == NULL, SD_ERR_INPUT, "%s: belongs to %s; %s", name, foreign->kind,
+               foreign->remedy);
     SD_REQUIRE(
         *it != NULL, SD_ERR_INPUT,
         "%s: is no file of weights that is known here, want a folder, a .safetensors or a .gguf "
@@ -323,15 +382,22 @@ done:
 
 static sd_status open_weights(sd_checkpoint *c, const char *path)
 {
-    sd_status   st = SD_OK;
+    sd_status   st       = SD_OK;
+    char       *snapshot = NULL;
     struct stat info;
 
+    SD_TRY(sd_hub_resolve(path, &snapshot));
+    if (snapshot != NULL) path = snapshot;
     SD_REQUIRE(stat(path, &info) == 0, SD_ERR_INPUT, "%s",
-               errno == ENOENT ? "no such file or folder" : strerror(errno));
+               errno != ENOENT           ? strerror(errno)
+               : lstat(path, &info) == 0 ? "a link to nothing: copy it with what it points to, or "
+                                           "download it again"
+                                         : "no such file or folder");
     SD_TRY(S_ISDIR(info.st_mode) ? open_folder(c, path) : open_file(c, path));
     for (int64_t i = 0; i < c->count; i++) c->bytes += c->entries[i].info->bytes;
 
 done:
+    sd_free(snapshot);
     return st;
 }
 
@@ -342,8 +408,8 @@ static sd_status read_config(sd_checkpoint *c)
 
     if (c->format->config != NULL) return c->format->config(&c->parts[0].file, &c->config);
     SD_TRY(sd_path_join(c->folder, "config.json", &path));
-    SD_REQUIRE(sd_file_exists(path), SD_ERR_INPUT,
-               "config.json: is missing; it belongs beside the weights");
+    if (!sd_file_exists(path))
+        SD_TRY(refuse_missing(c, path, "config.json", "is missing; it belongs beside the weights"));
     SD_TRY(sd_config_read(path, "config.json", &c->config));
 
 done:
@@ -351,15 +417,18 @@ done:
     return st;
 }
 
-sd_status sd_checkpoint_open(const char *path, sd_checkpoint **out)
+static sd_status open_checkpoint(const char *path, const char *base, bool is_base,
+                                 sd_checkpoint **out)
 {
     sd_status      st = SD_OK;
     sd_checkpoint *c  = NULL;
 
     *out = NULL;
     SD_TRY(sd_alloc(1, sizeof *c, &c));
+    c->base    = base;
+    c->is_base = is_base;
     SD_TRY(open_weights(c, path));
-    SD_TRY(read_config(c));
+    if (c->adapter == NULL) SD_TRY(read_config(c));
     *out = c;
     c    = NULL;
 
@@ -367,6 +436,99 @@ done:
     sd_checkpoint_close(&c);
     return st;
 }
+
+sd_status sd_checkpoint_open(const char *path, sd_checkpoint **out)
+{
+    return open_checkpoint(path, NULL, false, out);
+}
+
+sd_status sd_checkpoint_open_adapted(const char *path, const char *base, sd_checkpoint **out)
+{
+    return open_checkpoint(path, base, false, out);
+}
+
+/* ---- adapters ---- */
+
+/* The adapter's own tensors: adapter_model with the extension of a format. */
+static sd_status open_factors(const char *folder, sd_checkpoint **out)
+{
+    sd_status      st       = SD_OK;
+    sd_checkpoint *c        = NULL;
+    bool           found    = false;
+    char           name[64] = "";
+
+    *out = NULL;
+    SD_TRY(sd_alloc(1, sizeof *c, &c));
+    SD_TRY(sd_copy_string(folder, &c->folder));
+    for (const sd_format *const *it = sd_formats; *it != NULL && !found; it++) {
+        c->format = *it;
+        snprintf(name, sizeof name, "adapter_model%s", c->format->extension);
+        SD_TRY(holds(c, name, &found));
+    }
+    SD_TRY(open_single(c, found ? name : "adapter_model.safetensors"));
+    *out = c;
+    c    = NULL;
+
+done:
+    sd_checkpoint_close(&c);
+    return st;
+}
+
+static sd_status open_base(const char *path, sd_checkpoint **out)
+{
+    char            text[SD_MESSAGE_LEN];
+    const sd_status st = open_checkpoint(path, NULL, true, out);
+
+    if (st == SD_OK) return st;
+    snprintf(text, sizeof text, "%s", sd_message());
+    sd_clear();
+    return sd_fail(st, __FILE__, __LINE__, "its base '%s': %s", path, text);
+}
+
+static sd_status list_adapted(sd_checkpoint *c)
+{
+    sd_status st = SD_OK;
+
+    c->count = sd_checkpoint_count(sd_adapter_base(c->adapter));
+    SD_TRY(sd_alloc(c->count, sizeof *c->entries, &c->entries));
+    for (int64_t i = 0; i < c->count; i++)
+        c->entries[i] = (entry){.info = sd_adapter_tensor(c->adapter, i), .local = i};
+
+done:
+    return st;
+}
+
+/* A folder that holds an adapter becomes its base with the adapter on it. */
+static sd_status open_adapted(sd_checkpoint *c)
+{
+    sd_status          st     = SD_OK;
+    sd_adapter_config *config = NULL;
+    sd_checkpoint     *base = NULL, *factors = NULL;
+    char              *path = NULL;
+
+    SD_REQUIRE(!c->is_base, SD_ERR_INPUT,
+               "is an adapter itself; merge it by PEFT: merge_and_unload()");
+    SD_TRY(sd_adapter_config_read(c->folder, &config));
+    if (c->base != NULL)
+        SD_TRY(sd_copy_string(c->base, &path));
+    else
+        SD_TRY(sd_adapter_config_base(config, c->folder, &path));
+    SD_TRY(open_factors(c->folder, &factors));
+    SD_TRY(open_base(path, &base));
+    st   = sd_adapter_create(config, base, factors, &c->adapter);
+    base = factors = NULL; /* given */
+    SD_TRY(st);
+    SD_TRY(list_adapted(c));
+
+done:
+    sd_checkpoint_close(&base);
+    sd_checkpoint_close(&factors);
+    sd_adapter_config_destroy(&config);
+    sd_free(path);
+    return st;
+}
+
+/* ---- the end ---- */
 
 void sd_checkpoint_close(sd_checkpoint **checkpoint)
 {
@@ -378,6 +540,7 @@ void sd_checkpoint_close(sd_checkpoint **checkpoint)
         sd_free(c->parts[k].shown);
     }
     sd_config_destroy(&c->config);
+    sd_adapter_destroy(&c->adapter);
     sd_free(c->entries);
     sd_free(c->parts);
     sd_free(c->folder);
@@ -412,6 +575,7 @@ int64_t sd_checkpoint_find(const sd_checkpoint *checkpoint, const char *name)
 
 const char *sd_checkpoint_file_of(const sd_checkpoint *checkpoint, int64_t i)
 {
+    if (checkpoint->adapter != NULL) return sd_adapter_file_of(checkpoint->adapter, i);
     return checkpoint->parts[checkpoint->entries[i].part].shown;
 }
 
@@ -431,6 +595,8 @@ sd_status sd_checkpoint_read(const sd_checkpoint *checkpoint, int64_t i, int64_t
     const entry *e = &checkpoint->entries[i];
     SD_REQUIRE(offset >= 0 && count >= 0 && count <= e->info->bytes - offset, SD_ERR_INTERNAL,
                "bytes %" PRId64 " + %" PRId64 " of tensor '%s'", offset, count, e->info->name);
+    if (checkpoint->adapter != NULL)
+        return sd_adapter_read(checkpoint->adapter, i, offset, count, out);
     SD_TRY(
         checkpoint->format->read(&checkpoint->parts[e->part].file, e->local, offset, count, out));
 
@@ -438,17 +604,29 @@ done:
     return st;
 }
 
+const char *sd_checkpoint_folder(const sd_checkpoint *checkpoint)
+{
+    return checkpoint->folder[0] != '\0' ? checkpoint->folder : ".";
+}
+
+const sd_checkpoint *sd_checkpoint_base(const sd_checkpoint *checkpoint)
+{
+    return checkpoint->adapter != NULL ? sd_adapter_base(checkpoint->adapter) : NULL;
+}
+
 const sd_config *sd_checkpoint_config(const sd_checkpoint *checkpoint)
 {
-    return checkpoint->config;
+    const sd_checkpoint *base = sd_checkpoint_base(checkpoint);
+
+    return base != NULL ? base->config : checkpoint->config;
 }
 
 sd_status sd_checkpoint_tokenizer(const sd_checkpoint *checkpoint, char **out)
 {
-    const part *first = &checkpoint->parts[0];
+    const part *first = checkpoint->parts;
 
     *out = NULL;
-    if (checkpoint->format->has_tokenizer == NULL ||
+    if (checkpoint->adapter != NULL || checkpoint->format->has_tokenizer == NULL ||
         !checkpoint->format->has_tokenizer(&first->file))
         return SD_OK;
     return sd_path_join(checkpoint->folder, first->shown, out);

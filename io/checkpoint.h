@@ -43,12 +43,21 @@ typedef struct sd_checkpoint sd_checkpoint;
  * @param[in]  path  as a person wrote it; borrowed until return
  * @param[out] out   yours, release with sd_checkpoint_close(); NULL on failure
  *
+ * A path may lead into the hub's cache (io/hub.h). A folder with adapter_config.json is a LoRA
+ * adapter: it gives its base's tensors, changed as PEFT's merge changes them (io/adapter.h).
+ *
  * Not collective. Reads headers only; keeps the files open, one descriptor each.
  * Cost: memory of about ten times the headers, which are some hundred bytes per tensor.
  * Errors: SD_ERR_INPUT with one line: what, in which file (by its name within the checkpoint: the
  * caller adds `path` in front), how to mend; SD_ERR_RESOURCE without memory or descriptors.
  */
 sd_status sd_checkpoint_open(const char *path, sd_checkpoint **out);
+
+/**
+ * @brief The same, with the base of an adapter given; a checkpoint that is none does not need it.
+ * @param[in] base  a path, borrowed until return; NULL: where adapter_config.json says
+ */
+sd_status sd_checkpoint_open_adapted(const char *path, const char *base, sd_checkpoint **out);
 
 /** @brief Closes the files and releases it; NULL is fine; sets NULL. */
 void sd_checkpoint_close(sd_checkpoint **checkpoint);
@@ -85,7 +94,13 @@ sd_status sd_checkpoint_read(const sd_checkpoint *checkpoint, int64_t i, int64_t
  */
 sd_status sd_checkpoint_tokenizer(const sd_checkpoint *checkpoint, char **out);
 
-/** @brief The model's config; owned by the checkpoint. */
+/** @brief The folder that holds its files, "." for the current one; owned by the checkpoint. */
+const char *sd_checkpoint_folder(const sd_checkpoint *checkpoint);
+
+/** @brief The base that an adapter is on, or NULL; owned by the checkpoint. */
+const sd_checkpoint *sd_checkpoint_base(const sd_checkpoint *checkpoint);
+
+/** @brief The model's config, the base's for an adapter; owned by the checkpoint. */
 const sd_config *sd_checkpoint_config(const sd_checkpoint *checkpoint);
 
 #endif

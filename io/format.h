@@ -5,7 +5,8 @@
  * Private to io/: callers use checkpoint.h. To add a format, add io/formats/<name>.c that defines
  * `const sd_format sd_format_<name>`; the build makes the table, and checkpoint.c finds files of it
  * by their extension, and folders by the names they hold. A format without fixed names (`single`
- * and `index` are NULL) is found in a folder as the only file of its extension.
+ * and `index` are NULL) is found in a folder as the only file of its extension. The tensors of an
+ * adapter are the file adapter_model with the extension of a format.
  */
 #ifndef SD_IO_FORMAT_H
 #define SD_IO_FORMAT_H

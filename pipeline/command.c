@@ -41,6 +41,12 @@ static sd_status take_families(sd_arguments *arguments, const char *value)
     return SD_OK;
 }
 
+static sd_status take_base(sd_arguments *arguments, const char *value)
+{
+    arguments->base = value;
+    return SD_OK;
+}
+
 static sd_status take_progress(sd_arguments *arguments, const char *value)
 {
     static const char *const words[] = {"auto", "bar", "plain", "none", NULL};
@@ -96,7 +102,9 @@ static const command_row commands[] = {
      "Shows family, sizes, tensors and storage formats of one checkpoint, and whether it can be "
      "measured.",
      "",
-     {{"--families", NULL, NULL, "lists the model families that this version knows",
+     {{"--base", NULL, "PATH", "the model that MODEL is an adapter for; default: as it says",
+       take_base},
+      {"--families", NULL, NULL, "lists the model families that this version knows",
        take_families}}},
     {"figures",
      SD_COMMAND_FIGURES,

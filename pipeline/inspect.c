@@ -147,8 +147,11 @@ sd_status sd_inspect(const sd_arguments *arguments)
         list_families();
         return SD_OK;
     }
-    SD_TRY(named(arguments->operand, sd_checkpoint_open(arguments->operand, &checkpoint)));
+    SD_TRY(named(arguments->operand,
+                 sd_checkpoint_open_adapted(arguments->operand, arguments->base, &checkpoint)));
     printf("checkpoint   %s\n", arguments->operand);
+    if (sd_checkpoint_base(checkpoint) != NULL)
+        printf("adapter on   %s\n", sd_checkpoint_folder(sd_checkpoint_base(checkpoint)));
     SD_TRY(named(arguments->operand, sd_model_open(checkpoint, &family, &model)));
     print_model(family, &model);
     print_formats(checkpoint);

@@ -28,7 +28,7 @@ static sd_status open_checkpoint(sd_measurement *m)
 {
     sd_status st = SD_OK;
 
-    st = sd_checkpoint_open(m->job->checkpoint->file, &m->checkpoint);
+    st = sd_checkpoint_open_adapted(m->job->checkpoint->file, m->job->run->base, &m->checkpoint);
     if (st == SD_OK) st = sd_model_open(m->checkpoint, &m->family, &m->model);
     if (st == SD_OK && sd_checkpoint_count(m->checkpoint) > INT_MAX / SD_XXH128_HEX)
         st = sd_fail(SD_ERR_INPUT, __FILE__, __LINE__, "%" PRId64 " tensors are too many",

@@ -412,6 +412,7 @@ static sd_status read_run(sd_study *study, const sd_yaml *node, sd_study_run *ru
         {"parent", KIND_STRING, FIELD(sd_study_run, parent), 0, 0, NULL, NULL},
         {"parent_step", KIND_INT, FIELD(sd_study_run, parent_step), 0, INT64_MAX, NULL, NULL},
         {"tokenizer", KIND_PATH, FIELD(sd_study_run, tokenizer), 0, 0, NULL, NULL},
+        {"base", KIND_PATH, FIELD(sd_study_run, base), 0, 0, NULL, NULL},
         {0}};
     sd_status st = SD_OK;
 
@@ -559,6 +560,7 @@ void sd_study_destroy(sd_study **study)
         sd_free(run->name);
         sd_free(run->parent);
         sd_free(run->tokenizer);
+        sd_free(run->base);
         destroy_checkpoints(run->pattern, run->n_patterns);
         destroy_checkpoints(run->checkpoint, run->n_checkpoints);
     }

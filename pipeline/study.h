@@ -27,6 +27,7 @@ typedef struct {
     char                *parent;      /* name of another run, or NULL           */
     int64_t              parent_step; /* of the parent's checkpoints; -1: last  */
     char                *tokenizer;   /* file or folder, or NULL                */
+    char                *base;        /* of the run's adapters, or NULL         */
     int64_t              line;        /* in the study file                      */
     int64_t              n_patterns, n_checkpoints;
     sd_study_checkpoint *pattern;    /* as written: globs and paths, step -1 unless given */
@@ -86,6 +87,8 @@ void sd_study_destroy(sd_study **study);
  * @brief Lists the checkpoints of every run, one entry after the other, as a sequence of
  * zero-terminated strings: run number, step, path. Reads folders; one rank calls it for all.
  *
+ * A model in the hub's cache (io/hub.h) stands for the revisions whose names hold a step.
+ *
  * @param[out] list  yours, release with sd_free()
  * Errors: SD_ERR_USAGE for an empty glob, a missing or repeated step, a parent that has no such
  * step.
@@ -108,7 +111,10 @@ int64_t sd_study_find(const sd_study *study, const char *name);
 /** @brief Everything in the study that decides a unit's numbers, as text for its key. Yours. */
 sd_status sd_study_settings(const sd_study *study, char **out);
 
-/** @brief Step in a file name: step_1000, step1000, stage1-step-40000, checkpoint-500; -1 for none.
+/**
+ * @brief Step in a file name: step_1000, step1000, stage1-step40000-tokens84B, checkpoint-500,
+ * ckpt_100, iter_0005000, epoch=3-step=1000, step-50K-105b (50000), epoch_3 (3, where nothing else
+ * speaks); -1 for none. The last component's, else that of the folder it is in.
  */
 int64_t sd_step_of_name(const char *path);
 

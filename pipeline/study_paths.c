@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "io/hub.h"
 #include "pipeline/study.h"
 #include "solvers/base/memory.h"
 
@@ -26,34 +27,58 @@ done:
 
 /* ---- steps in names ---- */
 
-/* Digits after a word and at most one '-' or '_'; -1 when there are none or too many. */
+/* Digits after a word and at most one of "-_="; -1 when there are none or too many. A k behind them
+ * is a thousand: step-50K-105b. */
 static int64_t digits_after(const char *text)
 {
     int64_t value = 0;
 
-    if (*text == '-' || *text == '_') text++;
+    if (*text == '-' || *text == '_' || *text == '=') text++;
     if (!isdigit((unsigned char)*text)) return -1;
     for (; isdigit((unsigned char)*text); text++) {
         if (value > (INT64_MAX - 9) / 10) return -1;
         value = value * 10 + (*text - '0');
     }
-    return value;
+    if (tolower((unsigned char)*text) != 'k' || isalnum((unsigned char)text[1])) return value;
+    return value > INT64_MAX / 1000 ? -1 : value * 1000;
+}
+
+/* What training programs and publishers put in front of a step. */
+static const struct {
+    const char *word;
+    bool        inside; /* also at the end of a longer word: globalstep1000, but not writer5 */
+    bool        weak;   /* counts only where no other does: epoch=3-step=1000                */
+} step_words[] = {
+    {"step", true, false},  {"checkpoint", true, false}, {"ckpt", false, false},
+    {"iter", false, false}, {"iteration", false, false}, {"epoch", false, true},
+};
+enum { N_STEP_WORDS = sizeof step_words / sizeof *step_words };
+
+/* The step behind word `w` at name[i]; -1: there is none. */
+static int64_t step_at(const char *name, size_t length, size_t i, int w)
+{
+    const size_t n = strlen(step_words[w].word);
+
+    if (i + n >= length || strncasecmp(name + i, step_words[w].word, n) != 0) return -1;
+    if (i > 0 && isalpha((unsigned char)name[i - 1]) && !step_words[w].inside) return -1;
+    return digits_after(name + i + n);
 }
 
 static int64_t step_of_component(const char *name, size_t length)
 {
-    static const char *const words[] = {"step", "checkpoint"};
-    int64_t                  step    = -1;
+    int64_t strong = -1, weak = -1;
 
     for (size_t i = 0; i < length; i++)
-        for (size_t w = 0; w < sizeof words / sizeof *words; w++) {
-            const size_t n = strlen(words[w]);
+        for (int w = 0; w < N_STEP_WORDS; w++) {
+            const int64_t step = step_at(name, length, i, w);
 
-            if (i + n < length && strncasecmp(name + i, words[w], n) == 0 &&
-                digits_after(name + i + n) >= 0)
-                step = digits_after(name + i + n); /* the last one counts: stage1-step-40000 */
+            if (step < 0) continue;
+            if (step_words[w].weak)
+                weak = step;
+            else
+                strong = step; /* the last one counts: stage1-step-40000 */
         }
-    return step;
+    return strong >= 0 ? strong : weak;
 }
 
 int64_t sd_step_of_name(const char *path)
@@ -142,6 +167,101 @@ done:
     return st;
 }
 
+/* ---- models in the hub's cache ---- */
+
+static size_t length_without_slashes(const char *path)
+{
+    size_t n = strlen(path);
+
+    while (n > 1 && path[n - 1] == '/') n--;
+    return n;
+}
+
+/* Adds every revision of a model whose name holds a step, as MODEL/refs/REVISION. */
+static sd_status add_revisions(const char *file, const char *path, entries *list)
+{
+    sd_status        st    = SD_OK;
+    const int        model = (int)length_without_slashes(path);
+    sd_hub_revisions revisions;
+    char            *full = NULL;
+
+    SD_TRY(sd_hub_list(file, &revisions));
+    for (int64_t i = 0; i < revisions.n; i++) {
+        const int64_t step  = sd_step_of_name(revisions.item[i].name);
+        const size_t  bytes = strlen(path) + strlen(revisions.item[i].name) + sizeof "/refs/";
+
+        if (step < 0) continue;
+        SD_TRY(sd_alloc((int64_t)bytes, 1, &full));
+        snprintf(full, bytes, "%.*s/refs/%s", model, path, revisions.item[i].name);
+        SD_TRY(add(list, step, full));
+        sd_free(full);
+        full = NULL;
+    }
+
+done:
+    sd_free(full);
+    sd_hub_release(&revisions);
+    return st;
+}
+
+static const char *last_component(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash != NULL ? slash + 1 : path;
+}
+
+/* A snapshot's own name is a hash: it has the step of each revision that is at it, or else the
+ * model's. */
+static sd_status add_snapshot(const char *file, const char *path, entries *list)
+{
+    sd_status        st        = SD_OK;
+    sd_hub_revisions revisions = {0};
+    char            *model     = NULL;
+    const int64_t    before    = list->n;
+
+    SD_TRY(sd_hub_model_of(file, &model));
+    if (model != NULL) SD_TRY(sd_hub_list(model, &revisions));
+    for (int64_t i = 0; i < revisions.n; i++) {
+        const int64_t step = sd_step_of_name(revisions.item[i].name);
+
+        if (step >= 0 && strcmp(revisions.item[i].commit, last_component(file)) == 0)
+            SD_TRY(add(list, step, path));
+    }
+    if (list->n == before) SD_TRY(add(list, model != NULL ? sd_step_of_name(model) : -1, path));
+
+done:
+    sd_free(model);
+    sd_hub_release(&revisions);
+    return st;
+}
+
+/* ---- paths and globs ---- */
+
+/* Adds what a path means: one checkpoint, or the series that a model in the hub's cache is. */
+static sd_status add_path(const sd_study *study, const char *path, entries *list)
+{
+    sd_status     st       = SD_OK;
+    char         *file     = NULL;
+    const int64_t before   = list->n;
+    bool          is_model = false;
+
+    SD_TRY(sd_study_resolve(study, path, &file));
+    file[length_without_slashes(file)] = '\0';
+    SD_TRY(sd_hub_is_model(file, &is_model));
+    if (is_model) SD_TRY(add_revisions(file, path, list));
+    if (list->n > before) goto done;
+    const int64_t step = sd_step_of_name(path);
+    if (step >= 0)
+        SD_TRY(add(list, step, path));
+    else
+        SD_TRY(add_snapshot(file, path, list));
+
+done:
+    sd_free(file);
+    return st;
+}
+
 static sd_status add_pattern(const sd_study *study, const sd_study_run *run,
                              const sd_study_checkpoint *pattern, entries *list)
 {
@@ -153,11 +273,8 @@ static sd_status add_pattern(const sd_study *study, const sd_study_run *run,
 
     /* A path with a step of its own, or without wildcards, is taken as it stands: what is wrong
      * with it is found when it is opened, and fails that checkpoint alone. */
-    if (pattern->step >= 0 || strpbrk(pattern->path, "*?[") == NULL) {
-        const int64_t step = pattern->step >= 0 ? pattern->step : sd_step_of_name(pattern->path);
-        SD_TRY(add(list, step, pattern->path));
-        goto done;
-    }
+    if (pattern->step >= 0) return add(list, pattern->step, pattern->path);
+    if (strpbrk(pattern->path, "*?[") == NULL) return add_path(study, pattern->path, list);
     SD_TRY(escaped_pattern(study, pattern->path, &escaped));
     failed = glob(escaped, 0, NULL, &found);
     SD_REQUIRE(failed != GLOB_NOSPACE, SD_ERR_RESOURCE, "no memory to look for '%s'",
@@ -166,7 +283,7 @@ static sd_status add_pattern(const sd_study *study, const sd_study_run *run,
                "%s:%" PRId64 ": no file or folder matches '%s' of run '%s'", study->shown,
                run->line, pattern->path, run->name);
     for (size_t i = 0; i < found.gl_pathc; i++)
-        SD_TRY(add(list, sd_step_of_name(found.gl_pathv[i] + skip), found.gl_pathv[i] + skip));
+        SD_TRY(add_path(study, found.gl_pathv[i] + skip, list));
 
 done:
     globfree(&found);

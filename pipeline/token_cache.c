@@ -45,36 +45,23 @@ static bool exists(const char *path)
     return stat(path, &info) == 0;
 }
 
-static bool is_folder(const char *path)
-{
-    struct stat info;
-
-    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-}
-
-/* The tokenizer.json in or beside the checkpoint, else that of the folder above. */
-static sd_status beside_checkpoint(const sd_study_checkpoint *checkpoint, char **out)
+/* The tokenizer.json beside the checkpoint's weights, else that of the folder above; else NULL. */
+static sd_status beside_checkpoint(const sd_checkpoint *checkpoint, char **out)
 {
     static const char *const places[] = {"%s/tokenizer.json", "%s/../tokenizer.json"};
     sd_status                st       = SD_OK;
-    const int                first    = is_folder(checkpoint->file) ? 0 : 1;
-    const size_t             bytes    = strlen(checkpoint->file) + 32;
-    char                    *folder   = NULL, *slash;
+    const char              *folder   = sd_checkpoint_folder(checkpoint);
+    const size_t             bytes    = strlen(folder) + 32;
 
-    SD_TRY(sd_copy_string(checkpoint->file, &folder));
-    if (first == 1 && (slash = strrchr(folder, '/')) != NULL) *slash = '\0';
-    if (first == 1 && slash == NULL) strcpy(folder, "."); /* a name has one character at least */
     SD_TRY(sd_alloc((int64_t)bytes, 1, out));
     for (int i = 0; i < 2; i++) {
         snprintf(*out, bytes, i == 0 ? places[0] : places[1], folder);
         if (exists(*out)) goto done;
     }
-    SD_TRY(sd_fail(SD_ERR_INPUT, __FILE__, __LINE__,
-                   "no tokenizer.json in the checkpoint or in the folder above it; name one with "
-                   "'tokenizer' in the study, or give ready ids"));
+    sd_free(*out);
+    *out = NULL;
 
 done:
-    sd_free(folder);
     return st;
 }
 
@@ -85,8 +72,13 @@ static sd_status tokenizer_of(const sd_measure_job *job, const sd_checkpoint *ch
 
     if (job->run->tokenizer != NULL) return sd_copy_string(job->run->tokenizer, out);
     if (job->study->tokenizer != NULL) return sd_copy_string(job->study->tokenizer, out);
-    SD_TRY(sd_checkpoint_tokenizer(checkpoint, out));
-    if (*out == NULL) SD_TRY(beside_checkpoint(job->checkpoint, out));
+    for (; checkpoint != NULL && *out == NULL; checkpoint = sd_checkpoint_base(checkpoint)) {
+        SD_TRY(sd_checkpoint_tokenizer(checkpoint, out));
+        if (*out == NULL) SD_TRY(beside_checkpoint(checkpoint, out));
+    }
+    SD_REQUIRE(*out != NULL, SD_ERR_INPUT,
+               "no tokenizer.json in the checkpoint or in the folder above it; name one with "
+               "'tokenizer' in the study, or give ready ids");
 
 done:
     return st;

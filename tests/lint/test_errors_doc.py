@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(os.environ.get("SD_SOURCE") or Path(__file__).parents[2])
-ELSEWHERE = ["is missing, and the index", "No such file or directory", "Permission denied", "Too many open files", "truncated file",
+ELSEWHERE = ["No such file or directory", "Permission denied", "Too many open files", "truncated file",
              "found a tab character", "found character that cannot start", "in other words"]
 # Quoted names, numbers, file names, capitals that stand for something, words of a choice.
 FILLED_IN = (r"'[^']*'|\"[^\"]+\"|\b[A-Z]\b|\bI8\b|\[\d+, \d+\]|\d+|…|/|\.\.\.|--\w+|\b(?:DIR|MODEL|NaN|STUDY\.yaml)\b"

@@ -36,7 +36,7 @@ static void a_bare_command_has_the_defaults(void)
     CHECK(PARSE("run", "study.yaml") == SD_OK && got.command == SD_COMMAND_RUN);
     CHECK(strcmp(got.operand, "study.yaml") == 0 && got.output == NULL);
     CHECK(got.progress == SD_PROGRESS_AUTO && !got.families && got.formats[0] == NULL);
-    CHECK(PARSE("inspect", "m") == SD_OK && got.command == SD_COMMAND_INSPECT);
+    CHECK(PARSE("inspect", "m") == SD_OK && got.command == SD_COMMAND_INSPECT && got.base == NULL);
     CHECK(PARSE("figures", "m") == SD_OK && got.command == SD_COMMAND_FIGURES);
     CHECK(PARSE("check", "m") == SD_OK && got.command == SD_COMMAND_CHECK);
 }
@@ -76,6 +76,13 @@ static void formats_are_a_list(void)
             "--formats", ",pdf");
     REFUSED("--formats has 'pdf', want up to three of pdf, svg, png with commas", "figures", "s",
             "--formats", "pdf,pdf,pdf,pdf");
+}
+
+static void an_adapter_s_base_can_be_given(void)
+{
+    CHECK(PARSE("inspect", "m", "--base", "b") == SD_OK && strcmp(got.base, "b") == 0);
+    REFUSED("--base wants PATH: the model that MODEL is an adapter for; default: as it says",
+            "inspect", "m", "--base");
 }
 
 static void families_need_no_operand(void)
@@ -168,6 +175,7 @@ int main(void)
     options_stand_anywhere_in_three_forms();
     every_way_of_progress_is_known();
     formats_are_a_list();
+    an_adapter_s_base_can_be_given();
     families_need_no_operand();
     what_stands_without_a_command();
     wrong_usage_is_refused_with_a_reason();

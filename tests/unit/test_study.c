@@ -68,7 +68,7 @@ static void every_key_is_read(void)
                  "eigenpairs: full\nsubspace: false\ntokens: {initial: none, noninitial: none}\n"
                  "quantization: none\nteams: {size: 4}\nfigures: [png, png, svg]\n"
                  "runs:\n"
-                 "- {name: a, checkpoints: [x, {step: 5, path: y}], tokenizer: /other}\n"
+                 "- {name: a, checkpoints: [x, {step: 5, path: y}], tokenizer: /other, base: m}\n"
                  "- {name: b, checkpoints: {step: 0, path: z}, parent: a, parent_step: 0}\n"));
     if (study == NULL) return;
     CHECK(same(study->title, "A title") && same(study->text, "folder/i.txt"));
@@ -85,6 +85,7 @@ static void every_key_is_read(void)
           study->figures[2] == NULL);
     CHECK(study->n_runs == 2 && study->run[0].n_patterns == 2 && study->run[0].line == 14);
     CHECK(same(study->run[0].tokenizer, "/other") && study->run[0].pattern[0].step == -1);
+    CHECK(same(study->run[0].base, "folder/m") && study->run[1].base == NULL);
     CHECK(study->run[0].pattern[1].step == 5 && same(study->run[0].pattern[1].file, "folder/y"));
     CHECK(same(study->run[1].parent, "a") && study->run[1].parent_step == 0);
     CHECK(study->run[1].n_patterns == 1 && study->run[1].pattern[0].step == 0);
@@ -343,7 +344,7 @@ static void a_shortage_leaves_nothing_behind(void)
 {
     static const char text[] =
         "title: x\ntext: {ids: i}\ntokenizer: k\nmeasure: {length: 5}\nfigures: [pdf]\nruns:\n"
-        "- {name: a, checkpoints: [x, {step: 5, path: y}], tokenizer: z}\n"
+        "- {name: a, checkpoints: [x, {step: 5, path: y}], tokenizer: z, base: m}\n"
         "- {name: b, checkpoints: z, parent: a, parent_step: 5}\n";
     sd_status st = SD_ERR_RESOURCE;
     int64_t   k  = 0;

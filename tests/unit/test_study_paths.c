@@ -20,6 +20,23 @@ static void steps_are_read_from_names(void)
     CHECK(sd_step_of_name("stage2-ingredient1-step5000-tokens11B") == 5000);
     CHECK(sd_step_of_name("checkpoint-3-step_4") == 4); /* the last one counts */
     CHECK(sd_step_of_name("step_12.safetensors") == 12);
+    CHECK(sd_step_of_name("stage1-step40000-tokens84B") == 40000);
+    CHECK(sd_step_of_name("step1000-tokens4B") == 1000);
+    CHECK(sd_step_of_name("iter_0005000") == 5000);
+    CHECK(sd_step_of_name("iteration-70") == 70);
+    CHECK(sd_step_of_name("ckpt_012") == 12);
+    CHECK(sd_step_of_name("checkpoint_0953675") == 953675);
+    CHECK(sd_step_of_name("step_335000_ckpt") == 335000);
+    CHECK(sd_step_of_name("TinyLlama-1.1B-intermediate-step-240k-503b") == 240000);
+    CHECK(sd_step_of_name("step-50K-105b") == 50000);
+    CHECK(sd_step_of_name("seed_0-step_1000k") == 1000000);
+    CHECK(sd_step_of_name("step_5kb") == 5); /* no thousand */
+    CHECK(sd_step_of_name("step900000000000000000k") == -1);
+    CHECK(sd_step_of_name("epoch=3-step=1000") == 1000);
+    CHECK(sd_step_of_name("step=1000-epoch=3") == 1000);
+    CHECK(sd_step_of_name("epoch_3") == 3);
+    CHECK(sd_step_of_name("my-epoch-3") == 3);
+    CHECK(sd_step_of_name("globalstep7") == 7);
     CHECK(sd_step_of_name("step9223372036854775807") == -1); /* no room for arithmetic */
     CHECK(sd_step_of_name("step900000000000000000") == 900000000000000000);
 }
@@ -33,6 +50,9 @@ static void other_numbers_are_no_steps(void)
     CHECK(sd_step_of_name("step--5") == -1);
     CHECK(sd_step_of_name("step_x5") == -1);
     CHECK(sd_step_of_name("steps_5") == -1);
+    CHECK(sd_step_of_name("writer5") == -1);
+    CHECK(sd_step_of_name("epochs5") == -1);
+    CHECK(sd_step_of_name("iter_") == -1);
     CHECK(sd_step_of_name("") == -1);
     CHECK(sd_step_of_name("/") == -1);
 }
@@ -134,6 +154,95 @@ static void the_studys_folder_is_taken_literally(void)
     checkpoint_is(0, 0, 4, "step4");
 }
 
+/* ---- models in the hub's cache ---- */
+
+#define COMMIT(digit) "0123456789abcdef0123456789abcdef0123456" #digit
+
+static void make_revision(const char *model, const char *name, const char *commit)
+{
+    char path[256];
+
+    snprintf(path, sizeof path, "%s/refs/%s", model, name);
+    scratch_text(path, commit);
+    snprintf(path, sizeof path, "%s/snapshots/%s", model, commit);
+    mkdir(scratch_path(path), 0777); /* of another revision too */
+}
+
+static void make_model(const char *model)
+{
+    char path[256];
+
+    scratch_folder(model);
+    snprintf(path, sizeof path, "%s/refs", model);
+    scratch_folder(path);
+    snprintf(path, sizeof path, "%s/snapshots", model);
+    scratch_folder(path);
+}
+
+static void make_models(void)
+{
+    make_model("models--o--run");
+    make_revision("models--o--run", "main", COMMIT(2));
+    make_revision("models--o--run", "step1000", COMMIT(1));
+    make_revision("models--o--run", "stage1-step20-tokens1B", COMMIT(0));
+    make_revision("models--o--run", "step3000", COMMIT(2));
+    make_revision("models--o--run", "step2000", COMMIT(1));
+    make_model("models--o--step-50K-105b");
+    make_revision("models--o--step-50K-105b", "main", COMMIT(5));
+    make_model("models--o--plain");
+    make_revision("models--o--plain", "main", COMMIT(6));
+}
+
+static void a_model_is_the_series_of_its_revisions(void)
+{
+    static const char *const ways[] = {"models--o--run", "models--o--run/", "models--o--ru*"};
+
+    for (int i = 0; i < 3; i++) {
+        char runs[256];
+
+        snprintf(runs, sizeof runs, "- {name: a, checkpoints: '%s'}", ways[i]);
+        CHECK(list(runs) == SD_OK && study->run[0].n_checkpoints == 4);
+        if (study->run[0].n_checkpoints != 4) continue;
+        checkpoint_is(0, 0, 20, "models--o--run/refs/stage1-step20-tokens1B");
+        checkpoint_is(0, 1, 1000, "models--o--run/refs/step1000");
+        checkpoint_is(0, 2, 2000, "models--o--run/refs/step2000");
+        checkpoint_is(0, 3, 3000, "models--o--run/refs/step3000");
+    }
+}
+
+static void revisions_are_paths_like_others(void)
+{
+    CHECK(list("- {name: a, checkpoints: ['models--o--run/refs/step*', "
+               "{step: 5, path: models--o--run}]}") == SD_OK);
+    CHECK(study->run[0].n_checkpoints == 4);
+    checkpoint_is(0, 0, 5, "models--o--run"); /* with a step of its own it stands for itself */
+    checkpoint_is(0, 1, 1000, "models--o--run/refs/step1000");
+    checkpoint_is(0, 3, 3000, "models--o--run/refs/step3000");
+    CHECK(list("- {name: a, checkpoints: models--o--plain}") == SD_OK);
+    checkpoint_is(0, 0, 0, "models--o--plain");
+}
+
+/* A damaged revision names no snapshot, and does not hinder the others. */
+static void snapshots_have_the_steps_of_their_revisions(void)
+{
+    scratch_text("models--o--run/refs/step77", "damaged");
+    CHECK(list("- {name: a, checkpoints: 'models--o--run/snapshots/*'}") == SD_OK);
+    CHECK(study->run[0].n_checkpoints == 4);
+    checkpoint_is(0, 0, 20, "models--o--run/snapshots/" COMMIT(0));
+    checkpoint_is(0, 1, 1000, "models--o--run/snapshots/" COMMIT(1));
+    checkpoint_is(0, 2, 2000, "models--o--run/snapshots/" COMMIT(1));
+    checkpoint_is(0, 3, 3000, "models--o--run/snapshots/" COMMIT(2));
+    scratch_remove("models--o--run/refs/step77");
+}
+
+static void a_model_of_one_checkpoint_has_its_name_s_step(void)
+{
+    CHECK(list("- {name: a, checkpoints: ['models--o--step-50K-105b', odd_step1]}") == SD_OK);
+    checkpoint_is(0, 1, 50000, "models--o--step-50K-105b");
+    CHECK(list("- {name: a, checkpoints: ['models--o--step-*/snapshots/*', odd_step1]}") == SD_OK);
+    checkpoint_is(0, 1, 50000, "models--o--step-50K-105b/snapshots/" COMMIT(5));
+}
+
 static void refused(const char *runs, const char *text)
 {
     char want[2048];
@@ -154,6 +263,10 @@ static void what_gives_no_order_is_refused(void)
             "3: run 'a' has step 10 twice: 'odd' and 'r/step_10'");
     refused("- {name: a, checkpoints: ['r/step_2', 'r/step_*']}",
             "3: run 'a' has step 2 twice: 'r/step_2' and 'r/step_2'");
+    refused("- {name: a, checkpoints: ['models--o--plain/snapshots/*', odd_step1]}",
+            "3: the name of 'models--o--plain/snapshots/" COMMIT(
+                6) "' holds no step; write {step: "
+                   "N, path: models--o--plain/snapshots/" COMMIT(6) "}");
     refused("- {name: a, checkpoints: 'r/step_*'}\n"
             "- {name: b, checkpoints: odd, parent: a, parent_step: 3}",
             "4: 'parent_step' 3 is no step of run 'a'");
@@ -174,6 +287,8 @@ static void a_shortage_leaves_nothing_behind(void)
     while (st == SD_ERR_RESOURCE) {
         sd_alloc_fail_at(++k);
         st = list("- {name: a, checkpoints: ['r/step_*', odd_step1]}\n"
+                  "- {name: m, checkpoints: models--o--run}\n"
+                  "- {name: s, checkpoints: 'models--o--run/snapshots/*'}\n"
                   "- {name: b, checkpoints: [{step: 1, path: p}, {step: 2, path: q}], parent: a}");
         CHECK(st == SD_OK || st == SD_ERR_RESOURCE);
     }
@@ -192,6 +307,7 @@ int main(void)
     scratch_folder("[x]*?\\/step4");
     scratch_folder("x");
     scratch_folder("x/step5");
+    make_models();
 
     steps_are_read_from_names();
     other_numbers_are_no_steps();
@@ -201,6 +317,10 @@ int main(void)
     a_written_step_takes_its_path_as_it_stands();
     absolute_patterns_stay_absolute();
     the_studys_folder_is_taken_literally();
+    a_model_is_the_series_of_its_revisions();
+    revisions_are_paths_like_others();
+    snapshots_have_the_steps_of_their_revisions();
+    a_model_of_one_checkpoint_has_its_name_s_step();
     what_gives_no_order_is_refused();
     a_parent_without_a_step_is_fine();
     a_shortage_leaves_nothing_behind();
