@@ -291,10 +291,10 @@ static sd_status open_by_extension(sd_checkpoint *c, const char *path, bool *fou
     *found = false;
     for (const sd_format *const *it = sd_formats; *it != NULL && !*found; it++) {
         if ((*it)->single != NULL || (*it)->index != NULL) continue;
-        SD_TRY(find_files(path, (*it)->extension, &count, &name));
+        SD_TRY(find_files(path, (*it)->extensions[0], &count, &name));
         SD_REQUIRE(count <= 1, SD_ERR_INPUT,
                    "the folder has %" PRId64 " files '*%s'; name the one that is meant", count,
-                   (*it)->extension);
+                   (*it)->extensions[0]);
         if (count == 0) continue;
         c->format = *it;
         *found    = true;
@@ -321,8 +321,8 @@ static sd_status refuse_folder(const sd_checkpoint *c)
                "the folder has no weights, and their download is not finished; download it again");
     SD_REQUIRE(
         false, SD_ERR_INPUT,
-        "the folder has neither model.safetensors nor model.safetensors.index.json nor a .gguf "
-        "file; name the file itself if it has another name");
+        "the folder has neither model.safetensors nor pytorch_model.bin, whole or with their "
+        "index.json, nor a .gguf file; name the file itself if it has another name");
 
 done:
     return st;
@@ -355,23 +355,31 @@ done:
     return st;
 }
 
+/* The format of a file by the end of its name, or NULL. */
+static const sd_format *format_of(const char *name)
+{
+    for (const sd_format *const *it = sd_formats; *it != NULL; it++)
+        for (int k = 0; k < SD_MAX_EXTENSIONS && (*it)->extensions[k] != NULL; k++)
+            if (ends_with(name, (*it)->extensions[k])) return *it;
+    return NULL;
+}
+
 static sd_status open_file(sd_checkpoint *c, const char *path)
 {
-    sd_status               st    = SD_OK;
-    const char             *slash = strrchr(path, '/');
-    const char             *name  = slash != NULL ? slash + 1 : path;
-    const sd_format *const *it    = sd_formats;
+    sd_status   st    = SD_OK;
+    const char *slash = strrchr(path, '/');
+    const char *name  = slash != NULL ? slash + 1 : path;
 
-    while (*it != NULL && !ends_with(name, (*it)->extension)) it++;
-    const sd_foreign *foreign = *it == NULL ? sd_foreign_file(name) : NULL;
+    c->format = format_of(name);
+
+    const sd_foreign *foreign = sd_foreign_file(name);
     SD_REQUIRE(foreign == NULL, SD_ERR_INPUT, "%s: belongs to %s; %s", name, foreign->kind,
                foreign->remedy);
     SD_REQUIRE(
-        *it != NULL, SD_ERR_INPUT,
-        "%s: is no file of weights that is known here, want a folder, a .safetensors or a .gguf "
-        "file",
+        c->format != NULL, SD_ERR_INPUT,
+        "%s: is no file of weights that is known here, want a folder, a .safetensors, .gguf, "
+        ".bin, .pt or .pth file",
         name);
-    c->format = *it;
     SD_TRY(sd_path_join("", slash == path ? "/." : path, &c->folder));
     if (slash != path) c->folder[slash != NULL ? slash - path : 0] = '\0';
     SD_TRY(open_single(c, name));
@@ -462,7 +470,7 @@ static sd_status open_factors(const char *folder, sd_checkpoint **out)
     SD_TRY(sd_copy_string(folder, &c->folder));
     for (const sd_format *const *it = sd_formats; *it != NULL && !found; it++) {
         c->format = *it;
-        snprintf(name, sizeof name, "adapter_model%s", c->format->extension);
+        snprintf(name, sizeof name, "adapter_model%s", c->format->extensions[0]);
         SD_TRY(holds(c, name, &found));
     }
     SD_TRY(open_single(c, found ? name : "adapter_model.safetensors"));

@@ -32,13 +32,15 @@ typedef struct {
 typedef struct sd_checkpoint sd_checkpoint;
 
 /**
- * @brief Opens a checkpoint: a folder with config.json and safetensors (single file, or shards
- * behind model.safetensors.index.json), one .safetensors file with config.json beside it, or one
- * .gguf file, by its name or as the only one of a folder without safetensors.
+ * @brief Opens a checkpoint: a folder with config.json and safetensors or else pytorch_model.bin
+ * (single file, or shards behind their index.json), one .safetensors, .bin, .pt or .pth file with
+ * config.json beside it, or one .gguf file, by its name or as the only one of a folder without the
+ * others.
  *
- * A folder with both takes the single file, as transformers does. Of shards, the index decides
- * which tensors there are and where; tensors that it does not name are not seen. A GGUF file is
- * seen as the checkpoint that it was made from: Hugging Face names, order of rows and config keys.
+ * A folder with a single file and shards takes the single file, as transformers does. Of shards,
+ * the index decides which tensors there are and where; tensors that it does not name are not seen.
+ * A GGUF file is seen as the checkpoint that it was made from: Hugging Face names, order of rows
+ * and config keys. Of a file of torch.save, nothing that it names is run.
  *
  * @param[in]  path  as a person wrote it; borrowed until return
  * @param[out] out   yours, release with sd_checkpoint_close(); NULL on failure

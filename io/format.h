@@ -5,8 +5,8 @@
  * Private to io/: callers use checkpoint.h. To add a format, add io/formats/<name>.c that defines
  * `const sd_format sd_format_<name>`; the build makes the table, and checkpoint.c finds files of it
  * by their extension, and folders by the names they hold. A format without fixed names (`single`
- * and `index` are NULL) is found in a folder as the only file of its extension. The tensors of an
- * adapter are the file adapter_model with the extension of a format.
+ * and `index` are NULL) is found in a folder as the only file of its first extension. The tensors
+ * of an adapter are the file adapter_model with the extension of a format.
  */
 #ifndef SD_IO_FORMAT_H
 #define SD_IO_FORMAT_H
@@ -22,12 +22,14 @@ typedef struct {
     void           *state;  /* the format's own */
 } sd_tensor_file;
 
+enum { SD_MAX_EXTENSIONS = 3 };
+
 /** A format; its functions are not collective. */
 typedef struct {
-    const char *name;      /* "safetensors"                                                    */
-    const char *extension; /* of its files: ".safetensors"                                     */
-    const char *single;    /* in a folder, the one file that holds all tensors; NULL: no such  */
-    const char *index;     /* in a folder, the JSON index of the shards; NULL: no such         */
+    const char *name;   /* "safetensors"                                                   */
+    const char *single; /* in a folder, the one file that holds all tensors; NULL: no such */
+    const char *index;  /* in a folder, the JSON index of the shards; NULL: no such        */
+    const char *extensions[SD_MAX_EXTENSIONS]; /* of its files, ".safetensors"; then NULL   */
 
     /**
      * Opens a file and fills `out`, which is zero on entry and closed by the caller in any case.

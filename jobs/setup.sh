@@ -83,6 +83,8 @@ look() { # look TESTS: fills missing and packages
     need "libyaml" libyaml-dev module yaml-0.1
     need "PCRE2" libpcre2-dev module libpcre2-8
     need "xxHash" libxxhash-dev module libxxhash
+    need "libzip" libzip-dev module libzip
+    need "libdeflate" libdeflate-dev module libdeflate
     need "OpenSSL's libcrypto" libssl-dev module libcrypto
     need "Random123" librandom123-dev header Random123/philox.h
     need "gnuplot" gnuplot-nox program gnuplot

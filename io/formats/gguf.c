@@ -238,7 +238,7 @@ extern const sd_format sd_format_gguf;
 
 const sd_format sd_format_gguf = {
     .name          = "gguf",
-    .extension     = ".gguf",
+    .extensions    = {".gguf"},
     .open          = open_file,
     .read          = read_bytes,
     .config        = read_config,

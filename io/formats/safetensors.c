@@ -411,11 +411,11 @@ static void close_file(sd_tensor_file *file)
 extern const sd_format sd_format_safetensors;
 
 const sd_format sd_format_safetensors = {
-    .name      = "safetensors",
-    .extension = ".safetensors",
-    .single    = "model.safetensors",
-    .index     = "model.safetensors.index.json",
-    .open      = open_file,
-    .read      = read_bytes,
-    .close     = close_file,
+    .name       = "safetensors",
+    .extensions = {".safetensors"},
+    .single     = "model.safetensors",
+    .index      = "model.safetensors.index.json",
+    .open       = open_file,
+    .read       = read_bytes,
+    .close      = close_file,
 };

@@ -252,6 +252,93 @@ static void no_gguf_takes_more_than_its_file(void)
     write_long(9, 12, UINT64_C(1) << 61);
 }
 
+/* ---- torch ---- */
+
+/* What the two headers of a member have in common. */
+static void put_member(FILE *file, int64_t bytes)
+{
+    put(file, 20, 2);
+    put(file, 0, 8);
+    put(file, 0, 4); /* stored; without a date and a checksum */
+    put(file, (uint64_t)bytes, 4);
+    put(file, (uint64_t)bytes, 4);
+    put(file, strlen("m/data.pkl"), 2);
+}
+
+static void end_archive(FILE *file, int64_t bytes)
+{
+    const long table = ftell(file);
+
+    fputs("PK\1\2", file);
+    put(file, 20, 2);
+    put_member(file, bytes);
+    put(file, 0, 8);
+    put(file, 0, 8);
+    fputs("m/data.pkl", file);
+    const long length = ftell(file) - table;
+    fputs("PK\5\6", file);
+    put(file, 0, 4);
+    put(file, 1, 2);
+    put(file, 1, 2);
+    put(file, (uint64_t)length, 4);
+    put(file, (uint64_t)table, 4);
+    put(file, 0, 2);
+    scratch_need(fclose(file) == 0, "m.bin");
+}
+
+/* Many a pickle's instruction: `first`, then `each` again and again with a number for its %,
+ * `last`.
+ */
+static void refuse_pickle(const char *first, const char *each, long times, const char *last)
+{
+    FILE *file = fopen(scratch_path("m.bin"), "wb");
+
+    scratch_need(file != NULL, "m.bin");
+    fputs("PK\3\4", file);
+    put_member(file, 0); /* the table counts */
+    put(file, 0, 2);
+    fputs("m/data.pkl\x80\2", file);
+    const long begin = ftell(file) - 2;
+    fputs(first, file);
+    for (long n = 0; n < times; n++) {
+        const char *number = strchr(each, '%');
+
+        if (number == NULL)
+            fputs(each, file);
+        else
+            fprintf(file, "%.*s%04lx%s", (int)(number - each), each, n, number + strlen("%04lx"));
+    }
+    fputs(last, file);
+    end_archive(file, ftell(file) - begin);
+    is_refused_within_bounds("m.bin", each);
+}
+
+/* Tuples, calls, dicts and what is remembered of them; the most tensors, the last of them bad. */
+static void no_pickle_takes_more_than_its_file(void)
+{
+    refuse_pickle("N", "\x85", WANTED, "0.");
+    refuse_pickle("", ")0", WANTED / 2, "cos\nsystem\n.");
+    refuse_pickle("", "}0", WANTED / 2, "cos\nsystem\n.");
+    refuse_pickle("N", "\x94", WANTED, "cos\nsystem\n.");
+    refuse_pickle("", "N0", WANTED / 2, "cos\nsystem\n.");
+    refuse_pickle("", "NQ0", WANTED / 3, "cos\nsystem\n.");
+    refuse_pickle("",
+                  ")\x94"
+                  "0",
+                  WANTED / 3, "cos\nsystem\n.");
+    refuse_pickle("}\x94\x8c\1a\x94"
+                  "0",
+                  "h\1}s", WANTED / 4, "cos\nsystem\n.");
+    refuse_pickle("}\x94"
+                  "ctorch._utils\n_rebuild_tensor_v2\n)R\x94"
+                  "0",
+                  "\x8c\4%04lxh\1s", 32768, ".");
+    refuse_pickle("}\x94"
+                  "ctorch._utils\n_rebuild_tensor_v2\n)R\x94"
+                  "0",
+                  "\x8c\4%04lxh\1s", 65536, ".");
+}
+
 int main(void)
 {
     scratch_open();
@@ -259,6 +346,7 @@ int main(void)
     scratch_text("empty.gguf", "");
     no_json_takes_more_than_its_file();
     no_gguf_takes_more_than_its_file();
+    no_pickle_takes_more_than_its_file();
     scratch_close();
     return REPORT();
 }

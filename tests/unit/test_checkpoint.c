@@ -187,12 +187,13 @@ static void what_is_missing_is_named(void)
 {
     scratch_folder("empty");
     refused(scratch_path("empty"), "the folder has neither model.safetensors nor "
-                                   "model.safetensors.index.json nor a .gguf file; name the file "
-                                   "itself if it has another name");
+                                   "pytorch_model.bin, whole or with their index.json, nor a .gguf "
+                                   "file; name the file itself if it has another name");
     refused(scratch_path("gone"), "no such file or folder");
     scratch_text("empty/notes.txt", "x");
     refused(scratch_path("empty/notes.txt"), "notes.txt: is no file of weights that is known here, "
-                                             "want a folder, a .safetensors or a .gguf file");
+                                             "want a folder, a .safetensors, .gguf, .bin, .pt or "
+                                             ".pth file");
     tensors_write("empty/model.safetensors", "{}", 0);
     refused(scratch_path("empty"), "config.json: is missing; it belongs beside the weights");
 }

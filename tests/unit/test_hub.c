@@ -167,8 +167,8 @@ static void a_download_that_is_not_whole_says_so(void)
             "a link to nothing: copy it with what it points to, or download it again");
     scratch_remove(in_model("snapshots/" COMMIT_B "/model.safetensors"));
     refused(scratch_path(in_model("refs/step2000")),
-            "the folder has neither model.safetensors nor model.safetensors.index.json nor a .gguf "
-            "file; name the file itself if it has another name");
+            "the folder has neither model.safetensors nor pytorch_model.bin, whole or with their "
+            "index.json, nor a .gguf file; name the file itself if it has another name");
     scratch_text(in_model("blobs/gone.incomplete"), "");
     refused(scratch_path(in_model("refs/step2000")),
             "the folder has no weights, and their download is not finished; download it again");
