@@ -22,11 +22,11 @@ static void read_wanted(void)
     snprintf(path, sizeof path, "%s/float8.txt", getenv("SD_TEST_DATA"));
     scratch_need((file = fopen(path, "r")) != NULL, path);
     while (fgets(line, sizeof line, file) != NULL) {
-        unsigned byte;
+        unsigned byte = 0;
 
         if (line[0] == '#') continue;
-        CHECK(n < ALL &&
-              sscanf(line, "%x %" SCNx32 " %" SCNx32, &byte, &wanted[0][n], &wanted[1][n]) == 3);
+        scratch_need(n < ALL, "float8.txt: too many lines");
+        CHECK(sscanf(line, "%x %" SCNx32 " %" SCNx32, &byte, &wanted[0][n], &wanted[1][n]) == 3);
         CHECK(byte == (unsigned)n++);
     }
     fclose(file);
