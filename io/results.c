@@ -79,6 +79,7 @@ static sd_status get_run_attributes(const sd_h5 *h5, sd_run_reader *run)
     SD_TRY(sd_h5_get_int(h5, run->group, "vocabulary", &info->vocabulary));
     SD_TRY(sd_h5_length(h5, run->group, "rank", SD_MAX_HIDDEN, &info->shape.n_triplets));
     SD_TRY(sd_h5_length(h5, run->group, "step", SD_MAX_STEPS, &info->n_steps));
+    SD_TRY(sd_shape_get_asked(h5, run->group, &info->shape));
     SD_REQUIRE(sd_shape_is_sane(&info->shape), h5->code,
                "'%s': runs/%s: %" PRId64 " layers of %" PRId64 ", %" PRId64 " singular values",
                h5->file, run->name, info->shape.n_layers, info->shape.d, info->shape.n_triplets);

@@ -294,7 +294,9 @@ static void check_run_scales(checker *check, const sd_run_reader *run, const cha
     for (int id = 0; id < SD_V_COUNT; id++)
         for (int i = 0; i < sd_variable_rank((sd_variable_id)id); i++) {
             const sd_dim dim = sd_variables[id].dim[i];
-            if (!sd_dims[dim].in_group) continue;
+            if (!sd_dims[dim].in_group ||
+                !sd_variable_is_asked((sd_variable_id)id, &run->info.shape))
+                continue;
             sd_scale_path((sd_variable_id)id, dim, path);
             if (strcmp(path, before) == 0) continue;
             memcpy(before, path, sizeof before);
@@ -309,6 +311,7 @@ static void check_run_variables(checker *check, const sd_run_reader *run, const 
     const char *scale[SD_H5_RANK];
 
     for (int id = 0; id < SD_V_COUNT && check->worst == SD_OK; id++) {
+        if (!sd_variable_is_asked((sd_variable_id)id, &run->info.shape)) continue;
         const sd_h5_spec spec =
             sd_variable_spec((sd_variable_id)id, &run->info.shape, run->info.n_steps);
         for (int i = 0; i < spec.rank; i++) {
@@ -428,7 +431,7 @@ static bool leads_to(const char *path, const char *whole)
 
 static bool is_known_in_run(const char *path)
 {
-    static const char *const later[] = {"tokens", "quantization", "subspace", "nonlinear"};
+    static const char *const later[] = {"tokens", "quantization", "nonlinear"};
     char                     scale[SD_SCALE_PATH];
 
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)

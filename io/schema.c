@@ -22,6 +22,7 @@ static const char *const parts[]       = {"re", "im"};
 static const char *const token_kinds[] = {"initial", "other"};
 static const char *const branches[]    = {"attention", "ffn"};
 static const char *const inputs[]      = {"gaussian", "real"};
+static const char *const signs[]       = {"+", "-"};
 
 const sd_dim_info sd_dims[SD_DIM_COUNT] = {
     [SD_DIM_NONE]   = {"", "", false, 0, NULL},
@@ -36,6 +37,9 @@ const sd_dim_info sd_dims[SD_DIM_COUNT] = {
     [SD_DIM_TOKEN_KIND] = {"token_kind", "kind of token", false, 0, token_kinds},
     [SD_DIM_BRANCH]     = {"branch", "branch of the block", false, 0, branches},
     [SD_DIM_INPUT]      = {"input", "input of the FFN", false, 0, inputs},
+    [SD_DIM_VECTOR]     = {"vector", "right singular vector of F, 1 has the largest value", true, 1,
+                           NULL},
+    [SD_DIM_SIGN]       = {"sign", "sign of the singular vector", true, 0, signs},
 };
 
 int64_t sd_dim_length(sd_dim dim, const sd_shape *shape)
@@ -43,13 +47,15 @@ int64_t sd_dim_length(sd_dim dim, const sd_shape *shape)
     switch (dim) {
     case SD_DIM_LAYER: return shape->n_layers;
     case SD_DIM_STATE: return shape->n_layers + 1;
-    case SD_DIM_HIDDEN: return shape->d;
+    case SD_DIM_HIDDEN:
+    case SD_DIM_VECTOR: return shape->d;
     case SD_DIM_PHASE: return SD_PHASES;
     case SD_DIM_RANK: return shape->n_triplets;
     case SD_DIM_PART:
     case SD_DIM_TOKEN_KIND:
     case SD_DIM_BRANCH:
-    case SD_DIM_INPUT: return 2;
+    case SD_DIM_INPUT:
+    case SD_DIM_SIGN: return 2;
     case SD_DIM_NONE:
     case SD_DIM_STEP:
     case SD_DIM_COUNT: break;
@@ -64,9 +70,14 @@ int sd_variable_rank(sd_variable_id id)
     return rank;
 }
 
+bool sd_variable_is_asked(sd_variable_id id, const sd_shape *shape)
+{
+    return shape->subspace || strncmp(sd_variables[id].path, "subspace/", 9) != 0;
+}
+
 int64_t sd_variable_elements(sd_variable_id id, const sd_shape *shape)
 {
-    int64_t elements = 1;
+    int64_t elements = sd_variable_is_asked(id, shape) ? 1 : 0;
     for (int i = 0; i < SD_VARIABLE_DIMS; i++)
         elements *= sd_dim_length(sd_variables[id].dim[i], shape);
     return elements;

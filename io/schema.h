@@ -4,9 +4,10 @@
  *
  * One row here is one dataset below /runs/NAME in study.h5, and the same without its first
  * dimension (step) in a unit file; rows marked `derived` are made by the merge and stand in
- * study.h5 only. Writer, reader, check and docs/results.md follow this table: a new variable is one
- * row here and one in the page, which a test holds to it. How the file is opened and what its
- * groups hold beside the variables is in docs/results.md.
+ * study.h5 only; those of a stage that the study must ask for are in a file when it did. Writer,
+ * reader, check and docs/results.md follow this table: a new variable is one row here and one in
+ * the page, which a test holds to it. How the file is opened and what its groups hold beside the
+ * variables is in docs/results.md.
  */
 #ifndef SD_IO_SCHEMA_H
 #define SD_IO_SCHEMA_H
@@ -27,6 +28,8 @@ typedef enum {
     SD_DIM_TOKEN_KIND, /* initial, other            */
     SD_DIM_BRANCH,     /* attention, ffn            */
     SD_DIM_INPUT,      /* Gaussian, real            */
+    SD_DIM_VECTOR,     /* d: right singular vectors */
+    SD_DIM_SIGN,       /* v and -v                  */
     SD_DIM_COUNT
 } sd_dim;
 
@@ -144,7 +147,13 @@ extern const sd_dim_info sd_dims[SD_DIM_COUNT];
     X(DECAY_OPPOSITION, "decay/opposition", F64, LAYER, PHASE, NONE, false, "degree",              \
       "angle between R x and -x on real states")                                                   \
     X(DECAY_SCALE, "decay/scale", F64, LAYER, PHASE, BRANCH, false, "1",                           \
-      "what the two norms divide by, on real tokens")
+      "what the two norms divide by, on real tokens")                                              \
+    X(SUBSPACE_SIGMA, "subspace/sigma", F64, LAYER, VECTOR, NONE, false, "1",                      \
+      "all singular values of F, at explosion layers")                                             \
+    X(SUBSPACE_RESIDUAL, "subspace/residual", F64, LAYER, VECTOR, NONE, false, "1",                \
+      "two-sided residual of those triplets, relative to sigma_1")                                 \
+    X(SUBSPACE_RESPONSE, "subspace/response", F64, LAYER, VECTOR, SIGN, false, "1",                \
+      "norm of the FFN behind its norm at v and at -v")
 
 typedef enum {
 #define X(id, path, type, d1, d2, d3, derived, units, long_name) SD_V_##id,
@@ -208,6 +217,7 @@ extern const sd_column sd_columns[SD_C_COUNT];
 /** Lengths of the dimensions of one checkpoint. */
 typedef struct {
     int64_t n_layers, d, n_triplets;
+    bool    subspace; /* whether the study asked for the stage: only then is the group there */
 } sd_shape;
 
 /** @brief Length of a dimension other than step; 1 for SD_DIM_NONE and SD_DIM_STEP. */
@@ -216,7 +226,11 @@ int64_t sd_dim_length(sd_dim dim, const sd_shape *shape);
 /** @brief Number of a variable's dimensions beside step: 0 ... SD_VARIABLE_DIMS. */
 int sd_variable_rank(sd_variable_id id);
 
-/** @brief Number of elements of a variable for one checkpoint; no overflow for a sane shape. */
+/** @brief Whether the study asked for the variable's stage; most stages need no asking. */
+bool sd_variable_is_asked(sd_variable_id id, const sd_shape *shape);
+
+/** @brief Number of elements of a variable for one checkpoint, 0 when it was not asked for; no
+ * overflow for a sane shape. */
 int64_t sd_variable_elements(sd_variable_id id, const sd_shape *shape);
 
 /** @brief Bytes of one element. */

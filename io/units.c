@@ -109,7 +109,7 @@ static sd_status put_variables(const sd_h5 *h5, hid_t file, const sd_unit *unit)
     sd_variables_clear(&out);
     SD_TRY(sd_variables_create(h5, file, &unit->shape, SD_NO_STEPS, NULL, &out));
     for (int id = 0; id < SD_V_COUNT; id++)
-        if (sd_variable_is_stored((sd_variable_id)id, SD_NO_STEPS))
+        if (sd_variable_is_stored((sd_variable_id)id, &unit->shape, SD_NO_STEPS))
             SD_TRY(sd_variables_put(h5, &out, 0, (sd_variable_id)id, unit->value[id]));
     SD_TRY(sd_variables_finish(h5, &out));
 
@@ -160,6 +160,7 @@ static sd_status get_info(const sd_h5 *h5, hid_t file, sd_unit_info *info, sd_sh
     SD_TRY(sd_h5_get_int(h5, file, "layers", &shape->n_layers));
     SD_TRY(sd_h5_get_int(h5, file, "hidden_size", &shape->d));
     SD_TRY(sd_h5_get_int(h5, file, "triplets", &shape->n_triplets));
+    SD_TRY(sd_shape_get_asked(h5, file, shape));
     SD_REQUIRE(sd_shape_is_sane(shape), SD_ERR_CHECK,
                "'%s': %" PRId64 " layers of %" PRId64 ", %" PRId64 " singular values", h5->file,
                shape->n_layers, shape->d, shape->n_triplets);
@@ -198,7 +199,7 @@ static sd_status check_size(const sd_h5 *h5, const sd_shape *shape, int64_t file
     int64_t   left = file_bytes;
 
     for (int id = 0; id < SD_V_COUNT; id++) {
-        if (!sd_variable_is_stored((sd_variable_id)id, SD_NO_STEPS)) continue;
+        if (!sd_variable_is_stored((sd_variable_id)id, shape, SD_NO_STEPS)) continue;
         const int64_t bytes =
             sd_variable_elements((sd_variable_id)id, shape) * sd_type_size(sd_variables[id].type);
         SD_REQUIRE(bytes <= left, SD_ERR_CHECK, "'%s' is too short for its values", h5->file);
@@ -244,7 +245,7 @@ sd_status sd_unit_read(const char *file, sd_unit **out)
     SD_TRY(check_size(&h5, &about->shape, bytes));
     SD_TRY(sd_unit_create(&about->shape, &unit));
     for (int i = 0; i < SD_V_COUNT; i++)
-        if (sd_variable_is_stored((sd_variable_id)i, SD_NO_STEPS))
+        if (sd_variable_is_stored((sd_variable_id)i, &unit->shape, SD_NO_STEPS))
             SD_TRY(get_variable(&h5, id, unit, (sd_variable_id)i, bytes));
     unit->info  = about->info;
     about->info = (sd_unit_info){0};

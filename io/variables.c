@@ -77,9 +77,21 @@ void sd_variables_release(sd_variables_out *out)
     }
 }
 
-bool sd_variable_is_stored(sd_variable_id id, int64_t n_steps)
+bool sd_variable_is_stored(sd_variable_id id, const sd_shape *shape, int64_t n_steps)
 {
-    return n_steps != SD_NO_STEPS || !sd_variables[id].derived;
+    return sd_variable_is_asked(id, shape) && (n_steps != SD_NO_STEPS || !sd_variables[id].derived);
+}
+
+sd_status sd_shape_get_asked(const sd_h5 *h5, hid_t group, sd_shape *shape)
+{
+    sd_status st     = SD_OK;
+    htri_t    exists = 0;
+
+    SD_TRY(SD_H5(h5, exists = H5Lexists(group, "subspace", H5P_DEFAULT)));
+    shape->subspace = exists > 0;
+
+done:
+    return st;
 }
 
 sd_dim sd_variable_dim(sd_variable_id id, int64_t n_steps, int i)
@@ -210,7 +222,7 @@ sd_status sd_variables_create(const sd_h5 *h5, hid_t group, const sd_shape *shap
     out->shape   = *shape;
     out->n_steps = n_steps;
     for (int id = 0; id < SD_V_COUNT; id++)
-        if (sd_variable_is_stored((sd_variable_id)id, n_steps))
+        if (sd_variable_is_stored((sd_variable_id)id, shape, n_steps))
             SD_TRY(create_variable(h5, group, (sd_variable_id)id, scales, out));
 
 done:
@@ -260,7 +272,7 @@ sd_status sd_variables_finish(const sd_h5 *h5, sd_variables_out *out)
     char          hex[SD_SHA256_HEX];
 
     for (int id = 0; id < SD_V_COUNT; id++) {
-        if (!sd_variable_is_stored((sd_variable_id)id, out->n_steps)) continue;
+        if (!sd_variable_is_stored((sd_variable_id)id, &out->shape, out->n_steps)) continue;
         SD_REQUIRE(out->written[id] == steps, SD_ERR_INTERNAL,
                    "'%s': %s: %" PRId64 " of %" PRId64 " steps were written", h5->file,
                    sd_variables[id].path, out->written[id], steps);

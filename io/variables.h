@@ -6,7 +6,8 @@
  * derived variables and the dimension scales, which a unit has not. Scales lie in the run's group,
  * where netCDF and xarray look for the dimensions of the groups below. Only `phase` lies in each
  * group that uses it (phase/phase, linear/phase, decay/phase): the run has a group of that name,
- * and xarray refuses a variable and a group of one name in one place.
+ * and xarray refuses a variable and a group of one name in one place. So do the dimensions of a
+ * group that may be absent.
  */
 #ifndef SD_IO_VARIABLES_H
 #define SD_IO_VARIABLES_H
@@ -78,7 +79,13 @@ sd_h5_spec sd_column_spec(sd_column_id id, int64_t n);
 /** @brief The dimension at place `i` of a variable, with step (when there is one) at place 0. */
 sd_dim sd_variable_dim(sd_variable_id id, int64_t n_steps, int i);
 
-/** @brief Whether a file with n_steps (or SD_NO_STEPS) holds the variable. */
-bool sd_variable_is_stored(sd_variable_id id, int64_t n_steps);
+/** @brief Whether a file of this shape with n_steps (or SD_NO_STEPS) holds the variable. */
+bool sd_variable_is_stored(sd_variable_id id, const sd_shape *shape, int64_t n_steps);
+
+/**
+ * @brief Completes the shape by the stages that were asked for: those whose group is there.
+ * @param[in] group  a unit file, or a run of study.h5
+ */
+sd_status sd_shape_get_asked(const sd_h5 *h5, hid_t group, sd_shape *shape);
 
 #endif

@@ -9,7 +9,7 @@
 
 /* Part of every unit's key: raise it with a change that changes numbers, and old units are redone.
  */
-static const char NUMERIC_VERSION[] = "1";
+static const char NUMERIC_VERSION[] = "2";
 
 /* Of several ranks with a damaged tensor the first tensor's speaks: the same for any team. */
 static sd_status first_fault(const sd_measurement *m, int64_t bad, sd_status st)

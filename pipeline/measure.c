@@ -45,7 +45,7 @@ static sd_status make_unit(sd_measurement *m)
 {
     sd_status       st    = SD_OK;
     const sd_study *study = m->job->study;
-    sd_shape        shape = {m->model.n_layers, m->model.d, study->spectrum.count};
+    sd_shape        shape = {m->model.n_layers, m->model.d, study->spectrum.count, study->subspace};
 
     if (study->spectrum.all_values || shape.n_triplets > shape.d) shape.n_triplets = shape.d;
     SD_TRY(sd_unit_create(&shape, &m->unit));

@@ -54,7 +54,8 @@ done:
 
 static bool same_shape(const sd_shape *a, const sd_shape *b)
 {
-    return a->n_layers == b->n_layers && a->d == b->d && a->n_triplets == b->n_triplets;
+    return a->n_layers == b->n_layers && a->d == b->d && a->n_triplets == b->n_triplets &&
+           a->subspace == b->subspace;
 }
 
 static sd_status look_at_unit(const merge *m, merged_run *run, merged_step *step)
@@ -205,7 +206,7 @@ static sd_status put_step(merge *m, const merged_run *run, int64_t s)
     SD_TRY(sd_unit_read(run->step[s].file, &unit));
     SD_TRY(sd_phase_renumber(unit, run->step[s].slot));
     for (int id = 0; id < SD_V_COUNT; id++)
-        if (!sd_variables[id].derived)
+        if (!sd_variables[id].derived && sd_variable_is_asked((sd_variable_id)id, &run->shape))
             SD_TRY(sd_study_file_put(m->file, s, (sd_variable_id)id, unit->value[id]));
     SD_TRY(put_derived(m, run, s));
 

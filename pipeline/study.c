@@ -467,7 +467,7 @@ static sd_status read_study(sd_study *study, const sd_yaml *root)
         {"linear", KIND_CUSTOM, 0, 0, 0, NULL, read_linear},
         {"spectrum", KIND_CUSTOM, 0, 0, 0, NULL, read_spectrum},
         {"eigenpairs", KIND_CHOICE, FIELD(sd_study, eigenpairs), 0, 0, EIGENPAIRS, NULL},
-        {"subspace", KIND_BOOL, FIELD(sd_study, subspace), 0, 0, FALSE_ONLY, NULL},
+        {"subspace", KIND_BOOL, FIELD(sd_study, subspace), 0, 0, NULL, NULL},
         {"tokens", KIND_CUSTOM, 0, 0, 0, NULL, read_sweeps},
         {"quantization", KIND_CUSTOM, 0, 0, 0, NULL, read_quantization},
         {"teams", KIND_CUSTOM, 0, 0, 0, NULL, read_teams},
@@ -590,11 +590,11 @@ sd_status sd_study_settings(const sd_study *study, char **out)
     SD_TRY(sd_alloc(BYTES, 1, out));
     snprintf(*out, BYTES,
              "estimator=%d scaled=%d biases=%d samples=%" PRId64 " seed=%" PRId64
-             " matrices=%u all=%d count=%" PRId64 " solver=%d eigenpairs=%d",
+             " matrices=%u all=%d count=%" PRId64 " solver=%d eigenpairs=%d%s",
              (int)study->linear.estimator, study->linear.scaled_input, study->linear.biases,
              study->linear.samples, study->linear.seed, study->spectrum.matrices,
              study->spectrum.all_values, study->spectrum.count, (int)study->spectrum.solver,
-             (int)study->eigenpairs);
+             (int)study->eigenpairs, study->subspace ? " subspace=1" : "");
 
 done:
     return st;

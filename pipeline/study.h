@@ -59,7 +59,7 @@ typedef struct {
         int64_t   count;
         sd_solver solver;
     } spectrum;
-    bool            subspace; /* false: a later stage                */
+    bool            subspace; /* the response to singular vectors    */
     sd_eigen_choice eigenpairs;
     int64_t         team_size;  /* 0: auto                                 */
     const char     *figures[4]; /* "pdf", "svg", "png"; NULL-terminated    */

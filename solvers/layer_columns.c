@@ -183,3 +183,12 @@ done:
     sd_free(unit);
     return st;
 }
+
+void sd_layer_map_form(sd_layer_map map, int64_t d, const double *a, const double *f, double *out)
+{
+    for (int64_t i = 0; i < d * d; i++) out[i] = map.attention * a[i] + map.ffn * f[i];
+    for (int64_t i = 0; i < d; i++) out[i * d + i] += map.identity;
+    if (!map.composed) return;
+    cblas_dgemm(CblasColMajor, CblasNoTrans, CblasNoTrans, (int)d, (int)d, (int)d,
+                map.attention * map.ffn, f, (int)d, a, (int)d, 1, out, (int)d);
+}

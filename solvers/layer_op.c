@@ -199,6 +199,11 @@ sd_layer_map sd_map_attention(void)
     return (sd_layer_map){1, 1, 0, false};
 }
 
+sd_layer_map sd_map_attention_part(void)
+{
+    return (sd_layer_map){0, 1, 0, false};
+}
+
 sd_layer_map sd_map_ffn(void)
 {
     return (sd_layer_map){0, 0, 1, false};

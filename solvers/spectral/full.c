@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "solvers/angle.h"
 #include "solvers/base/memory.h"
 #include "solvers/spectral/lapack.h"
 #include "solvers/spectral/triplet.h"
@@ -130,7 +131,19 @@ done:
     return st;
 }
 
-sd_status sd_svd_full(const sd_operator *op, double *m, const sd_poll *poll, sd_triplets *out)
+/* Of each triplet u decides the sign and v follows; turns f->u. */
+static void take_right_vectors(factors *f, int64_t count, double *right)
+{
+    const int d = (int)f->d;
+
+    for (int64_t i = 0; i < count; i++) {
+        cblas_dcopy(d, f->vt + i, d, right + i * f->d, 1);
+        cblas_dscal(d, sd_orient(f->d, f->u + i * f->d), right + i * f->d, 1);
+    }
+}
+
+sd_status sd_svd_right(const sd_operator *op, double *m, const sd_poll *poll, sd_triplets *out,
+                       double *right)
 {
     sd_status st   = SD_OK;
     factors   f    = {0};
@@ -144,6 +157,7 @@ sd_status sd_svd_full(const sd_operator *op, double *m, const sd_poll *poll, sd_
     SD_REQUIRE(sd_all_finite(d * d, m), SD_ERR_INPUT,
                "the linear map has values that are not finite: damaged or enormous weights");
     sd_triplets_clear(d, out);
+    for (int64_t i = 0; right != NULL && i < out->count * d; i++) right[i] = NAN;
     SD_TRY(sd_poll_now(poll));
 
     const bool keep = out->count > BY_OPERATOR;
@@ -154,8 +168,14 @@ sd_status sd_svd_full(const sd_operator *op, double *m, const sd_poll *poll, sd_
 
     SD_TRY(take_by_operator(op, poll, &f, out));
     if (keep) SD_TRY(take_by_matrix(poll, &f, out));
+    if (right != NULL) take_right_vectors(&f, out->count, right);
 
 done:
     release(&f);
     return st;
+}
+
+sd_status sd_svd_full(const sd_operator *op, double *m, const sd_poll *poll, sd_triplets *out)
+{
+    return sd_svd_right(op, m, poll, out, NULL);
 }

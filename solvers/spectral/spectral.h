@@ -93,6 +93,15 @@ sd_status sd_svd_leading(const sd_operator *op, uint64_t key, const sd_poll *pol
  */
 sd_status sd_svd_full(const sd_operator *op, double *m, const sd_poll *poll, sd_triplets *out);
 
+/**
+ * @brief As sd_svd_full(), and returns the right singular vectors of all `count` triplets.
+ *
+ * @param[out] right  count x d, row i the unit v of triplet i with the sign that u decides, as in
+ *                    sd_triplets; NaN where LAPACK did not converge. NULL: not wanted
+ */
+sd_status sd_svd_right(const sd_operator *op, double *m, const sd_poll *poll, sd_triplets *out,
+                       double *right);
+
 /** How an eigenpair was found; values as in the result file. */
 typedef enum { SD_EIGEN_NONE = -1, SD_EIGEN_ITERATIVE = 1, SD_EIGEN_FULL = 2 } sd_eigen_method;
 

@@ -52,7 +52,7 @@ static void ignore(void *context, const char *line)
 
 static sd_status write_unit(void)
 {
-    const sd_shape shape = {3, 5, 2};
+    const sd_shape shape = {3, 5, 2, true};
     sd_unit       *unit  = NULL;
     sd_status      st    = SD_OK;
 

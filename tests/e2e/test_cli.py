@@ -120,7 +120,7 @@ def wrong_studies(folder):
     key("teams: {size: some}", "'size' is 'some'")
     # what a later version will do is named, never ignored
     for text, words in (("linear: {estimator: tokens}", "'estimator: tokens'"),
-                        ("linear: {centring: true}", "'centring: true'"), ("subspace: true", "'subspace: true'"),
+                        ("linear: {centring: true}", "'centring: true'"),
                         ("tokens: {initial: all}", "'initial: all'"),
                         ("tokens: {noninitial: all}", "'noninitial: all'"),
                         ("quantization: {methods: [rtn]}", "'quantization'")):

@@ -15,41 +15,11 @@ import numpy as np
 
 sys.path.insert(0, os.environ["SD_SOURCE"] + "/tests/support")
 import program as p
+from quoted import Pages
 
 check = p.Checks()
 ANGLE, RATIO, LOOSE = 0.005, 4e-5, 1e-3
-PAGES = {name: " ".join((p.SOURCE / name).read_text(encoding="utf-8").split())
-         for name in ("README.md", "docs/demo.md")}
-
-
-def quoted(page, sentence, values, slack=0.0, relative=0.0):
-    """The sentence stands on the page, and its numbers, at {}, are the values."""
-    parts = sentence.split("{}")
-    text, numbers = PAGES[page], []
-    at = text.find(parts[0])
-    while at >= 0:  # the first place at which everything fits
-        numbers, here = [], at + len(parts[0])
-        for part in parts[1:]:
-            end = here
-            while end < len(text) and (text[end].isdigit() or text[end] in "−." and
-                                       text[end:end + 2] != ". "):
-                end += 1
-            numbers.append(text[here:end].rstrip(".") if part.startswith(".") else text[here:end])
-            here += len(numbers[-1])
-            if not numbers[-1] or not text.startswith(part, here):
-                break
-            here += len(part)
-        else:
-            break
-        at = text.find(parts[0], at + 1)
-    check(at >= 0, f"{page} says '{sentence}'")
-    if at < 0:
-        return
-    for word, value in zip(numbers, values, strict=True):
-        digits = len(word.partition(".")[2])
-        allowed = 0.5 * 10.0 ** -digits + slack + relative * abs(value) if digits else slack
-        check(abs(float(word.replace("−", "-")) - value) <= allowed,
-              f"{page}: '{sentence}' says {word}, the run {value}")
+quoted = Pages(check, "README.md", "docs/demo.md")
 
 
 def table(path):

@@ -21,10 +21,11 @@ runs:
   - name: ft_qa
     checkpoints: tinyrun/ft_qa/step_*
     parent: from_the start
+subspace: true
 measure: {sequences: 32, length: 64}
 figures: [svg, png]
 Y
-names='norms emergence stabilisation prediction decay gap'
+names='norms emergence stabilisation prediction decay gap explosion'
 
 timeout 300 "$SINGDEF" run small.yaml -o out --progress none || fail "the run ended with $?"
 for name in $names; do

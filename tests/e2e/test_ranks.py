@@ -13,7 +13,7 @@ with p.Scratch() as folder:
     demo = p.SOURCE / "configs/demo/demo.yaml"
     text = demo.read_text().replace("tinyrun/", f"{p.DEMO}/")
     for name, more in (("whole", ""), ("teams", "teams: {size: 3}\n")):
-        (folder / f"{name}.yaml").write_text(f"{text}figures: none\n{more}")
+        (folder / f"{name}.yaml").write_text(f"{text}figures: none\nsubspace: true\n{more}")
     for name, ranks in (("whole", 1), ("whole", 2), ("whole", 3), ("whole", 4), ("teams", 4)):
         out = folder / f"{name}{ranks}"
         result = p.run(["run", folder / f"{name}.yaml", "-o", out, "--progress", "none"], ranks)

@@ -65,7 +65,7 @@ def study_text(solver, linear, spectrum, ranks):
     runs = "".join(f"  - {{name: {name}, checkpoints: [{{step: 0, path: '{name}'}}]}}\n" for name in SHAPES)
     words = (f"input: {'scaled' if linear.get('scaled') else 'paper'}, "
              f"biases: {'true' if linear.get('biases') else 'false'}")
-    return (f"text: {{ids: ids.txt}}\nlinear: {{{words}}}\nfigures: none\n"
+    return (f"text: {{ids: ids.txt}}\nlinear: {{{words}}}\nfigures: none\nsubspace: true\n"
             f"spectrum: {{solver: {solver}, {spectrum}}}\n"
             + (f"teams: {{size: {ranks}}}\n" if ranks > 1 else "") + f"runs:\n{runs}")
 
@@ -105,7 +105,7 @@ def the_demo_equals_the_oracle():
         runs = "".join(f"  - {{name: {name}, checkpoints: [{{step: 0, path: '{path}'}}]}}\n"
                        for name, path in steps.items())
         (folder / "study.yaml").write_text(f"text: '{p.DEMO}/heldout.txt'\nfigures: none\n"
-                                           f"tokenizer: '{p.DEMO}/tokenizer.json'\nruns:\n{runs}")
+                                           f"subspace: true\ntokenizer: '{p.DEMO}/tokenizer.json'\nruns:\n{runs}")
         result = p.run(["run", folder / "study.yaml", "-o", folder / "out", "--progress", "none"], 2)
         check(result.returncode == 0, f"the demo: {result.stderr}")
         with h5py.File(folder / "out/study.h5") as file:

@@ -160,7 +160,7 @@ static void integers_are(const sd_unit *unit, sd_variable_id id, const int32_t *
 
 static void the_unit_holds_it_all(const sd_states *s, const sd_phenomenon *p)
 {
-    const sd_shape shape = {LAYERS, D, 1};
+    const sd_shape shape = {LAYERS, D, 1, false};
     sd_unit       *unit  = NULL;
 
     CHECK(sd_unit_create(&shape, &unit) == SD_OK && sd_phenomenon_record(p, s, unit) == SD_OK);
@@ -217,7 +217,7 @@ static void planted_states_are_found(void)
 
 static void where_nothing_stands_out_there_is_nothing(void)
 {
-    const sd_shape shape = {LAYERS, D, 1};
+    const sd_shape shape = {LAYERS, D, 1, false};
     sd_states     *s     = NULL;
     sd_phenomenon *p     = NULL;
     sd_unit       *unit  = NULL;

@@ -37,7 +37,8 @@ static inline sd_status study_put_run(sd_study_file *file, const sd_run_info *ru
 
     SD_TRY(sd_study_file_add_run(file, run));
     for (int id = 0; id < SD_V_COUNT; id++)
-        for (int64_t step = 0; step < run->n_steps; step++) {
+        for (int64_t step = 0;
+             step < run->n_steps && sd_variable_is_asked((sd_variable_id)id, &run->shape); step++) {
             SD_TRY(sd_alloc(sd_variable_elements((sd_variable_id)id, &run->shape), 8, &value));
             study_fill((sd_variable_id)id, step, &run->shape, value);
             SD_TRY(sd_study_file_put(file, step, (sd_variable_id)id, value));
@@ -52,7 +53,8 @@ done:
 }
 
 /* Three runs, not in the order of their names: "zeta" (three steps), "alpha" (another shape, one
- * step, a parent), "empty" (no complete step). One failure, two signatures. `host` is provenance.
+ * step, a parent, without the subspace), "empty" (no complete step). One failure, two signatures.
+ * `host` is provenance.
  */
 static inline sd_status study_make(const char *path, const char *host)
 {
@@ -66,9 +68,9 @@ static inline sd_status study_make(const char *path, const char *host)
     static const double distance[] = {0, 41.5, 41.5, 0}, chance[] = {-INFINITY, -3, -3, -INFINITY};
     static const double seconds[] = {1.25};
     const sd_run_info   runs[]    = {
-             {"zeta", "llama", NULL, {3, 5, 2}, 49, 3, step3, path3, print3},
-             {"alpha", "llama", "zeta", {2, 7, 7}, 50, 1, step1, path1, print1},
-             {"empty", "llama", "zeta", {3, 5, 0}, 49, 0, NULL, NULL, NULL},
+             {"zeta", "llama", NULL, {3, 5, 2, true}, 49, 3, step3, path3, print3},
+             {"alpha", "llama", "zeta", {2, 7, 7, false}, 50, 1, step1, path1, print1},
+             {"empty", "llama", "zeta", {3, 5, 0, true}, 49, 0, NULL, NULL, NULL},
     };
     const sd_failure    failure = {"zeta", "a/step_500", "a/step_500: its header is cut off", 500};
     const sd_provenance provenance = {

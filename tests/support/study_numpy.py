@@ -116,6 +116,8 @@ class Comparison:
         for kind in ("paper", "sum", "scaled"):
             self.eigenpairs(kind)
         self.real_states()
+        if "subspace" in self.run:
+            self.subspace()
         self.derived()
 
     # ---- states ----
@@ -322,6 +324,58 @@ class Comparison:
                     1 + np.linalg.norm(m, 2) / np.linalg.norm(moved, axis=1))
         self.close("decay/left_over", self.get("decay/left_over"), left, left_off)
         self.close("decay/opposition", self.get("decay/opposition"), against, against_off)
+
+    # ---- the response to singular vectors ----
+
+    def subspace(self):
+        explosion = {layer for phase in self.phases for layer in phase.explosion}
+        self.check(len(explosion) > 0, f"{self.name}: no explosion layer to look at")
+        sigma, residual = self.get("subspace/sigma"), self.get("subspace/residual")
+        response = self.get("subspace/response")
+        for layer in range(self.model.layers):
+            if layer not in explosion:
+                self.check(np.isnan(sigma[layer]).all() and np.isnan(residual[layer]).all()
+                           and np.isnan(response[layer]).all(),
+                           f"{self.name} subspace: missing at layer {layer + 1}")
+                continue
+            left, want, right = self.layers[layer].svd["ffn"]
+            at = f"subspace of layer {layer + 1}"
+            self.close(f"{at} sigma", sigma[layer], want, 1e-10 * want[0])
+            self.check(np.all(residual[layer] <= RESIDUAL), f"{self.name} {at}: {residual[layer].max()}")
+            self.responses(at, layer, left.T, want, right, response[layer])
+
+    def responses(self, at, layer, left, sigma, right, got):
+        """At every v that the gap to its neighbours defines; the null space has no v of its own."""
+        model, compared = self.model, 0
+        for i, v in enumerate(right):
+            gap = np.abs(np.delete(sigma, i) - sigma[i]).min() / sigma[0]
+            if gap * 1e-3 < ROUNDING:
+                continue
+            compared += 1
+            v = v * math.copysign(1, left[i, top_channel(left[i])])
+            turned = 1.01 * math.sqrt(2) * ROUNDING / gap
+            for k, x in enumerate((v, -v)):
+                slope = np.linalg.norm(model.ffn_jacobian(layer, x)) * math.sqrt(model.d)
+                self.close(f"{at}, vector {i + 1}, sign {k}", got[i, k],
+                           np.linalg.norm(model.ffn(layer, x)),
+                           np.linalg.norm(self.single_precision(layer, x)) + slope * turned)
+        self.check(compared > len(right) // 2, f"{self.name} {at}: only {compared} vectors compared")
+
+    def single_precision(self, layer, x):
+        """What single precision may do to the FFN's outputs at x: EPS of each sum's magnitude.
+
+        Sums of a few hundred terms err by that many times 6e-8, below EPS, and so does a value of the
+        activation; its slope carries on the error of what it is given.
+        """
+        model, step = self.model, 1e-6
+        y = model.norm(x) * model.weight(layer, "norm2")
+        gate, up = (model.linear(layer, part, y) for part in ("gate", "up"))
+        of_gate, of_up = (EPS * (np.abs(model.weight(layer, part)) @ np.abs(y)
+                                 + np.abs(model.bias(layer, part))) for part in ("gate", "up"))
+        slope = np.abs(model.phi(gate + step) - model.phi(gate - step)) / (2 * step)
+        hidden = np.abs(model.phi(gate) * up)
+        of_hidden = EPS * hidden + 1.1 * (slope * of_gate * np.abs(up) + np.abs(model.phi(gate)) * of_up)
+        return np.abs(model.weight(layer, "down")) @ (EPS * hidden + of_hidden)             + EPS * np.abs(model.bias(layer, "down"))
 
     def derived(self):
         """Of a run of one checkpoint: the dominant direction, and nothing to compare it with but itself."""

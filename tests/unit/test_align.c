@@ -138,7 +138,7 @@ static void other_sizes_have_no_angle(void)
 
 /* ---- renumbering ---- */
 
-static const sd_shape SHAPE = {3, 5, 2};
+static const sd_shape SHAPE = {3, 5, 2, true};
 
 static sd_unit *full_unit(void)
 {

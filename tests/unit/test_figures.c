@@ -21,7 +21,7 @@ enum { N_LAYERS = 4, D = 6, N_STEPS = 4, PATH_LEN = 512 };
 #define BASE "a_b^{2} \xC3\xA9 'x' \"y\""
 #define CHILD "tuned @home `ls` $HOME"
 
-static const sd_shape    shape   = {N_LAYERS, D, 2};
+static const sd_shape    shape   = {N_LAYERS, D, 2, true};
 static const int64_t     steps[] = {0, 100, 2000, 5000};
 static const char *const paths[] = {"p0", "p1", "p2", "p3"};
 static const char *const all[] = {"pdf", "svg", "png", NULL}, *const svg[] = {"svg", NULL},
@@ -61,6 +61,9 @@ static double value_of(sd_variable_id id, int64_t step, int64_t i, int64_t from)
         return i % D == 0 ? 1 : i % D == 1 && i / D == 2 ? 3 - (double)step : 0;
     case SD_V_ROLE_EXPLOSION: return phase && i == 1;
     case SD_V_ROLE_DECAY: return phase && i == 3;
+    case SD_V_SUBSPACE_SIGMA: return phase && i / D == 1 ? 12.0 / (double)(i % D + 1) : NAN;
+    case SD_V_SUBSPACE_RESPONSE:
+        return phase && i / (2 * D) == 1 ? 900.0 / (double)(i % (2 * D) + 1) : NAN;
     case SD_V_ROLE_WEIGHT_GAP: return 1.5 + (double)(i * step);
     case SD_V_LINEAR_ANGLE: return phase && i % n_phase == 0 ? 12.5 + (double)i : NAN;
     case SD_V_LINEAR_ANGLE_AXIS: return phase && i % n_phase == 0 ? 60 : NAN;
@@ -270,6 +273,9 @@ static void the_data_are_the_study_s_numbers(void)
     CHECK(strstr(text_of("whole", "gap", "tsv", NULL), "3\t3\t7.5\t\"7.5\"\t\"5000\"\n") != NULL);
     text = strstr(text_of("whole", "prediction", "tsv", NULL), "\"step 5000\"");
     CHECK(text != NULL && strstr(text, "2\t\"\"\t16.5\t60\t20\t1\t0\n") != NULL);
+    /* Layer 2 raises: v and -v of the third vector, and its sigma, 12 / 3, times the root of d. */
+    text = strstr(text_of("whole", "explosion", "tsv", NULL), "\"layer 2, phase 1\"");
+    CHECK(text != NULL && strstr(text, "3\t\"\"\t180\t150\t9.79795897\n") != NULL);
     /* Middle of the plateau 2 to 3: state 2; at step 0 atan 3 from the last: 71.565 degrees. */
     CHECK(strstr(text_of("whole", "stabilisation", "tsv", NULL), "0\tNaN\tNaN\t71.5650512\t") !=
           NULL);
@@ -285,8 +291,8 @@ static void names_are_drawn_as_they_are(void)
 static void a_study_without_a_phase_says_so_and_leaves_nothing_old(void)
 {
     CHECK(draw(N_STEPS, N_STEPS, true, "whole", svg) == SD_OK);
-    static const char *const gone[] = {"prediction", "decay"};
-    for (int i = 0; i < 2; i++) {
+    static const char *const gone[] = {"prediction", "decay", "explosion"};
+    for (int i = 0; i < 3; i++) {
         CHECK(strstr(text_of("whole", gone[i], "txt", NULL), "Not drawn: ") != NULL);
         CHECK(!is_there("whole", gone[i], "svg") && !is_there("whole", gone[i], "pdf"));
         CHECK(!is_there("whole", gone[i], "gp") && !is_there("whole", gone[i], "tsv"));

@@ -118,10 +118,14 @@ static void compare_all_products(const sd_layer_op *op, sd_layer_map map, double
     const sd_operator m        = sd_layer_operator(&bound);
     const int64_t     picked[] = {d - 1, 0, d / 2};
     double            column[D * D], some[3 * D], block[D * D], x[D * D] = {0}, y[D];
+    double            a[D * D], f[D * D], formed[D * D];
 
     CHECK(m.d == d);
     CHECK(sd_layer_op_columns(op, map, d, NULL, column) == SD_OK);
     CHECK(sd_layer_op_columns(op, map, 3, picked, some) == SD_OK);
+    CHECK(sd_layer_op_columns(op, sd_map_attention_part(), d, NULL, a) == SD_OK);
+    CHECK(sd_layer_op_columns(op, sd_map_ffn(), d, NULL, f) == SD_OK);
+    sd_layer_map_form(map, d, a, f, formed);
     for (int64_t k = 0; k < d; k++) x[k * d + k] = 3; /* the vectors 3 e_k */
     CHECK(sd_layer_op_apply_block(op, map, d, x, block) == SD_OK);
     for (int64_t k = 0; k < d; k++) {
@@ -132,6 +136,7 @@ static void compare_all_products(const sd_layer_op *op, sd_layer_map map, double
         for (int64_t i = 0; i < d; i++) {
             CLOSE(y[i], want[i][k], tolerance);
             CLOSE(column[k * d + i], want[i][k], tolerance);
+            CLOSE(formed[k * d + i], want[i][k], tolerance);
             CLOSE(block[k * d + i], 3 * want[i][k], 3 * tolerance);
         }
         m.apply(m.context, true, unit, y);

@@ -38,7 +38,7 @@ typedef struct {
 
 static void write_unit(const char *run, int64_t step, int64_t d, int n, const made_phase *phase)
 {
-    const sd_shape shape  = {LAYERS, d, 1};
+    const sd_shape shape  = {LAYERS, d, 1, false};
     sd_unit       *unit   = NULL;
     char          *file   = NULL, folder[64];
     const double   radian = 57.29577951308232;

@@ -103,19 +103,32 @@ static void a_path_leads_to_its_variable(void)
     CHECK(sd_variable_find("norm") == SD_V_COUNT);
 }
 
+static void what_was_not_asked_for_has_no_elements(void)
+{
+    const sd_shape shape = {30, 576, 8, false};
+
+    for (int id = 0; id < SD_V_COUNT; id++) {
+        const bool optional = id >= SD_V_SUBSPACE_SIGMA && id <= SD_V_SUBSPACE_RESPONSE;
+
+        CHECK(sd_variable_is_asked((sd_variable_id)id, &shape) == !optional);
+        CHECK((sd_variable_elements((sd_variable_id)id, &shape) == 0) == optional);
+    }
+}
+
 static void lengths_follow_the_shape(void)
 {
-    const sd_shape shape = {30, 576, 8};
+    const sd_shape shape = {30, 576, 8, true};
 
     CHECK(sd_variable_elements(SD_V_NORM_OTHER_MAX, &shape) == 31);
     CHECK(sd_variable_elements(SD_V_LAYER_SIGMA, &shape) == 30 * 8);
     CHECK(sd_variable_elements(SD_V_DIRECTION_PER_STATE, &shape) == 31 * 576);
     CHECK(sd_variable_elements(SD_V_DECAY_PAPER_EIGENVALUE, &shape) == 30 * 4 * 2);
     CHECK(sd_variable_elements(SD_V_DIRECTION_TOP_CHANNEL, &shape) == 1);
+    CHECK(sd_variable_elements(SD_V_SUBSPACE_RESPONSE, &shape) == 30 * 576 * 2);
     CHECK(sd_shape_is_sane(&shape));
-    CHECK(!sd_shape_is_sane(&(sd_shape){30, 576, 577}) &&
-          !sd_shape_is_sane(&(sd_shape){0, 576, 8}));
-    CHECK(!sd_shape_is_sane(&(sd_shape){30, INT64_MAX, 8}));
+    CHECK(!sd_shape_is_sane(&(sd_shape){30, 576, 577, false}) &&
+          !sd_shape_is_sane(&(sd_shape){0, 576, 8, false}));
+    CHECK(!sd_shape_is_sane(&(sd_shape){30, INT64_MAX, 8, false}));
 }
 
 int main(int argc, char **argv)
@@ -134,5 +147,6 @@ int main(int argc, char **argv)
     each_dataset_has_its_row(page);
     a_path_leads_to_its_variable();
     lengths_follow_the_shape();
+    what_was_not_asked_for_has_no_elements();
     return REPORT();
 }

@@ -244,6 +244,37 @@ static void lapack_and_slepc_agree(void)
     }
 }
 
+/* Every v is unit, belongs to its value, and has the sign for which M v = sigma u with u's top
+ * entry positive. LAPACK's v are orthogonal to d eps. */
+static void all_right_vectors_come_with_their_signs(void)
+{
+    enum { D = 61 };
+    double           *m = dense_random(D, 11), *copy = dense_random(D, 11), *right = dense_new(D);
+    const dense       a  = {D, m};
+    const sd_operator op = dense_operator(&a);
+    result            r;
+    sd_triplets       t = wanted(&r, D, D);
+    double            y[D];
+
+    CHECK(sd_svd_right(&op, copy, NULL, &t, right) == SD_OK);
+    for (int64_t i = 0; i < D; i++) {
+        const double *v   = right + i * D;
+        double        top = 0.0;
+
+        dense_apply(&a, false, v, y);
+        for (int64_t k = 0; k < D; k++)
+            if (fabs(y[k]) > fabs(top)) top = y[k];
+        CHECK(top > 0.0 && r.residual[i] <= LIMIT);
+        CLOSE(sqrt(dense_dot(D, y, y)), r.sigma[i], EPS * pow(D, 1.5) * r.sigma[0]);
+        for (int64_t j = 0; j <= i; j++)
+            CLOSE(dense_dot(D, v, right + j * D), i == j ? 1.0 : 0.0, 10 * D * EPS);
+    }
+    for (int64_t k = 0; k < D; k++) CLOSE(right[k], r.v[k], 0.0);
+    free(m);
+    free(copy);
+    free(right);
+}
+
 static void tiny_maps_are_solved(void)
 {
     for (int64_t d = 1; d <= 3; d++)
@@ -404,6 +435,7 @@ int main(int argc, char **argv)
     a_large_map_of_zeros_is_solved();
     residuals_show_both_sides_of_the_operator();
     lapack_and_slepc_agree();
+    all_right_vectors_come_with_their_signs();
     tiny_maps_are_solved();
     sizes_and_counts_in_between_are_solved();
     results_are_the_same_bits_whatever_came_before();

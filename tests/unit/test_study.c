@@ -65,7 +65,7 @@ static void every_key_is_read(void)
                  "linear: {estimator: sampled, input: scaled, biases: true, centring: false,"
                  " samples: 77, seed: 9223372036854775807}\n"
                  "spectrum: {matrices: [ffn, layer], values: all, count: 1, solver: scalapack}\n"
-                 "eigenpairs: full\nsubspace: false\ntokens: {initial: none, noninitial: none}\n"
+                 "eigenpairs: full\nsubspace: true\ntokens: {initial: none, noninitial: none}\n"
                  "quantization: none\nteams: {size: 4}\nfigures: [png, png, svg]\n"
                  "runs:\n"
                  "- {name: a, checkpoints: [x, {step: 5, path: y}], tokenizer: /other, base: m}\n"
@@ -81,6 +81,7 @@ static void every_key_is_read(void)
     CHECK(study->spectrum.matrices == (SD_MAP_LAYER | SD_MAP_FFN) && study->spectrum.all_values);
     CHECK(study->spectrum.count == 1 && study->spectrum.solver == SD_SOLVER_SCALAPACK);
     CHECK(study->eigenpairs == SD_EIGEN_ONLY_FULL && study->team_size == 4);
+    CHECK(study->subspace);
     CHECK(same(study->figures[0], "png") && same(study->figures[1], "svg") &&
           study->figures[2] == NULL);
     CHECK(study->n_runs == 2 && study->run[0].n_patterns == 2 && study->run[0].line == 14);
@@ -156,6 +157,7 @@ static void the_settings_tell_what_changes_numbers_and_nothing_else(void)
                                          "linear: {input: scaled}",
                                          "linear: {biases: true}",
                                          "linear: {samples: 5}",
+                                         "subspace: true",
                                          "linear: {seed: 2}",
                                          "spectrum: {matrices: [ffn]}",
                                          "spectrum: {values: all}",
@@ -269,7 +271,6 @@ static void what_comes_later_is_named(void)
     key_refused("linear: {estimator: tokens}",
                 "'estimator: tokens' is not supported by this version");
     key_refused("linear: {centring: true}", "'centring: true' is not supported by this version");
-    key_refused("subspace: true", "'subspace: true' is not supported by this version");
     key_refused("tokens: {initial: all}", "'initial: all' is not supported by this version");
     key_refused("tokens: {noninitial: all}", "'noninitial: all' is not supported by this version");
     key_refused("quantization: {}", "'quantization' is not supported by this version");

@@ -6,9 +6,9 @@
 #include "tests/support/check.h"
 #include "tests/support/make_study.h"
 
-static sd_unit *make_unit(void)
+static sd_unit *make_unit(bool subspace)
 {
-    const sd_shape shape = {3, 5, 2};
+    const sd_shape shape = {3, 5, 2, subspace};
     sd_unit       *unit  = NULL;
 
     CHECK(sd_unit_create(&shape, &unit) == SD_OK);
@@ -25,7 +25,7 @@ static sd_unit *make_unit(void)
 
 static void a_new_unit_is_missing_everything(void)
 {
-    sd_unit *unit = make_unit();
+    sd_unit *unit = make_unit(true);
 
     for (int64_t i = 0; i < 3 * 4 * 2; i++)
         CHECK(isnan(sd_unit_f64(unit, SD_V_DECAY_SUM_EIGENVALUE)[i]));
@@ -36,9 +36,9 @@ static void a_new_unit_is_missing_everything(void)
     CHECK(unit == NULL);
 }
 
-static void what_was_written_is_read(const char *file)
+static void what_was_written_is_read(const char *file, bool subspace)
 {
-    sd_unit *unit = make_unit(), *back = NULL;
+    sd_unit *unit = make_unit(subspace), *back = NULL;
 
     for (int id = 0; id < SD_V_COUNT; id++)
         study_fill((sd_variable_id)id, 1, &unit->shape, unit->value[id]);
@@ -58,6 +58,8 @@ static void what_was_written_is_read(const char *file)
     CHECK(strcmp(back->info.family, "llama") == 0 && back->info.step == 250);
     CHECK(back->info.vocabulary == 49 && back->info.elapsed_s == 1.5);
     CHECK(back->shape.n_layers == 3 && back->shape.d == 5 && back->shape.n_triplets == 2);
+    CHECK(back->shape.subspace == subspace);
+    CHECK(sd_variable_elements(SD_V_SUBSPACE_RESPONSE, &back->shape) == (subspace ? 3 * 5 * 2 : 0));
     sd_unit_destroy(&back);
     sd_unit_destroy(&unit);
 }
@@ -75,7 +77,7 @@ static void the_info_alone_is_read_without_values(const char *file)
 
 static void missing_numbers_stay_missing(const char *file)
 {
-    sd_unit *unit = make_unit(), *back = NULL;
+    sd_unit *unit = make_unit(true), *back = NULL;
 
     CHECK(sd_unit_write(unit, file) == SD_OK);
     CHECK(sd_unit_read(file, &back) == SD_OK);
@@ -93,7 +95,8 @@ int main(void)
     if (mkdtemp(folder) == NULL) return 1;
     snprintf(file, sizeof file, "%s/250.h5", folder);
     a_new_unit_is_missing_everything();
-    what_was_written_is_read(file);
+    what_was_written_is_read(file, false); /* a group that nobody asked for is not there */
+    what_was_written_is_read(file, true);
     the_info_alone_is_read_without_values(file);
     missing_numbers_stay_missing(file);
     unlink(file);
