@@ -114,10 +114,8 @@ static const struct {
     const char *change, *want;
 } refusals[] = {
     {"{\"architectures\": [\"MambaForCausalLM\"]}",
-     "config.json: the architecture \"MambaForCausalLM\" is not supported; known are: "
-     "LlamaForCausalLM"},
-    {"{\"architectures\": null}",
-     "config.json: names no 'architectures'; known are: LlamaForCausalLM"},
+     "config.json: the architecture \"MambaForCausalLM\" is not supported; known are: "},
+    {"{\"architectures\": null}", "config.json: names no 'architectures'; known are: "},
     {"{\"architectures\": \"LlamaForCausalLM\"}",
      "config.json: 'architectures' is \"LlamaForCausalLM\", want an array of strings"},
     {"{\"model_type\": \"mistral\"}",
@@ -195,13 +193,22 @@ static const struct {
      "config.json: 'bos_token_id' is \"<s>\", want an integer in [-1, 2147483647]"},
 };
 
+/* What ends with "known are: " is followed by the families that there are. */
+static bool is_said(const char *want)
+{
+    const size_t n = strlen(want);
+
+    if (want[n - 1] != ' ') return strcmp(sd_message(), want) == 0;
+    return strncmp(sd_message(), want, n) == 0 && strstr(sd_message(), "LlamaForCausalLM") != NULL;
+}
+
 static void what_cannot_be_done_is_refused_by_name(void)
 {
     sd_model m;
 
     for (size_t k = 0; k < sizeof refusals / sizeof refusals[0]; k++) {
         CHECK(read_changed(refusals[k].change, &m) == SD_ERR_INPUT);
-        if (strcmp(sd_message(), refusals[k].want) == 0) continue;
+        if (is_said(refusals[k].want)) continue;
         check_failures++;
         fprintf(stderr, "%s:\n  says '%s'\n  want '%s'\n", refusals[k].change, sd_message(),
                 refusals[k].want);
