@@ -79,6 +79,7 @@ static const foreign_key foreign_keys[] = {
     {"num_experts", ABSENT},
     {"kv_lora_rank", ABSENT},
     {"rope_parameters.full_attention", ABSENT},
+    {"rope_local_base_freq", ABSENT},
 };
 enum { N_FOREIGN = sizeof foreign_keys / sizeof foreign_keys[0] };
 

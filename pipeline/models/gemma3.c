@@ -12,8 +12,9 @@
 #include "pipeline/models/family.h"
 
 /* Keys that change numbers elsewhere and are read here. */
-static const char *const understood[] = {"sliding_window", "layer_types", "query_pre_attn_scalar",
-                                         "rope_parameters.full_attention", NULL};
+static const char *const understood[] = {"sliding_window",        "layer_types",
+                                         "query_pre_attn_scalar", "rope_parameters.full_attention",
+                                         "rope_local_base_freq",  NULL};
 
 static sd_status read_config(const sd_config *config, sd_model *out)
 {

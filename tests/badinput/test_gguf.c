@@ -409,7 +409,8 @@ static const wish damaged[] = {
                "heads"},
 
     {.architecture = "falcon",
-     .want         = "m.gguf: the GGUF architecture \"falcon\" is not supported, want llama"},
+     .want = "m.gguf: the GGUF architecture \"falcon\" is not supported; known are: llama, gemma, "
+             "gemma2, gemma3"},
     {.skip = "general.architecture",
      .want = "m.gguf: has no 'general.architecture': it is no model"},
     {.skip = "llama.block_count", .want = "m.gguf: the metadata has no 'llama.block_count'"},
