@@ -1,9 +1,7 @@
 /* Llama's configs: both layouts of transformers are read alike; what changes numbers is refused. */
-#include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "pipeline/models/family.h"
+#include "tests/support/changed_config.h"
 #include "tests/support/check.h"
 
 /* A good config; each case replaces one key of it, or takes it out with NULL. */
@@ -12,36 +10,9 @@ static const char *const base =
     " \"hidden_size\": 24, \"intermediate_size\": 40, \"num_hidden_layers\": 3,"
     " \"num_attention_heads\": 6, \"max_position_embeddings\": 512}";
 
-static sd_status read_text(const char *text, sd_model *out)
-{
-    sd_status        st     = SD_OK;
-    sd_config       *config = NULL;
-    const sd_family *family = NULL;
-
-    sd_clear();
-    SD_TRY(sd_config_parse(text, (int64_t)strlen(text), "config.json", &config));
-    SD_TRY(sd_family_find(config, &family));
-    SD_TRY(family->read_config(config, out));
-
-done:
-    sd_config_destroy(&config);
-    return st;
-}
-
-/* Reads the good config with the members of `change` put over it; null takes a key out. */
 static sd_status read_changed(const char *change, sd_model *out)
 {
-    json_t *config = json_loads(base, 0, NULL), *over = json_loads(change, 0, NULL);
-
-    CHECK(config != NULL && over != NULL);
-    json_object_update(config, over);
-
-    char           *text = json_dumps(config, 0);
-    const sd_status st   = read_text(text, out);
-    free(text);
-    json_decref(config);
-    json_decref(over);
-    return st;
+    return config_changed(base, change, out);
 }
 
 static void absent_keys_have_the_reference_defaults(void)

@@ -62,7 +62,7 @@ def write_gguf(path, arch, c, tensors, added=1):
     writer.add_layer_norm_rms_eps(c["rms_norm_eps"])
     ropes = c["rope_parameters"]
     writer.add_rope_freq_base(ropes.get("full_attention", ropes)["rope_theta"])
-    if arch != "gemma":
+    if c.get("sliding_window"):
         writer.add_sliding_window(c["sliding_window"])
     if arch == "gemma2":
         writer.add_attn_logit_softcapping(c["attn_logit_softcapping"])
@@ -127,6 +127,27 @@ def any_weights_multiply_alike(folder, case, arch):
     check(seen > 0, "some weights of 24 bits lose the last ones")
 
 
+def windows_are_asked_for(folder):
+    """llama.cpp's gemma3 without one has none at all: no such model was published."""
+    config, tensors = read_model("gemma3_plain")
+    del config["sliding_window"]
+    write_gguf(folder / "blind.gguf", "gemma3", config, tensors)
+    result = p.run(["inspect", folder / "blind.gguf"])
+    check(result.returncode == 3 and "'gemma3.attention.sliding_window'" in result.stderr, result.stderr)
+
+
+def the_largest_scales_by_width(folder):
+    """The file does not say it: its readers know that the model of 62 layers divides by sqrt(d / heads)."""
+    config, tensors = read_model("gemma3_plain")
+    config["num_hidden_layers"] = 62
+    for name in [n for n in tensors if n.startswith("model.layers.")]:
+        if name.startswith("model.layers.0."):
+            tensors |= {name.replace(".0.", f".{l}.", 1): tensors[name] for l in range(62)}
+    write_gguf(folder / "many.gguf", "gemma3", config, tensors)
+    width = config["hidden_size"] // config["num_attention_heads"]
+    check(f"logits       times {width ** -0.5:g}\n" in inspected(folder / "many.gguf"), "62 layers")
+
+
 def same_results(folder, case):
     """The study is the same text, so the folder `model` holds one form after the other."""
     random = np.random.default_rng(4)
@@ -147,5 +168,7 @@ with p.Scratch() as scratch:
     for name, architecture in CASES.items():
         same_model(scratch, name, architecture)
     same_results(scratch, "gemma3_plain")
+    windows_are_asked_for(scratch)
+    the_largest_scales_by_width(scratch)
     any_weights_multiply_alike(scratch, "gemma3_plain", "gemma3")
 check.done()
