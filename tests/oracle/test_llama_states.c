@@ -216,8 +216,7 @@ int main(int argc, char **argv)
     if (data == NULL || source == NULL) plain_fail("SD_TEST_DATA and SD_SOURCE", "not set");
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         snprintf(model, sizeof model, "%s/states/%s", data, cases[k]);
-        snprintf(expected, sizeof expected, "%s/states/%s/states.safetensors", data,
-                 cases[k]);
+        snprintf(expected, sizeof expected, "%s/states/%s/states.safetensors", data, cases[k]);
         states_equal_transformers(cases[k], model, expected);
     }
     snprintf(model, sizeof model, "%s/configs/demo/tinyrun/base/step_013000", source);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "solvers/base/memory.h"
+#include "solvers/layer_op.h"
 #include "tests/support/check.h"
 #include "tests/support/made_block.h"
 
@@ -137,6 +138,32 @@ static void divisors_are_those_of_the_norms(const sd_states *s)
     sd_forward_destroy(&forward);
 }
 
+/*
+ * A token in front sees itself alone: A over its divisor, as the map `scaled` takes it, is its
+ * attention exactly, post-norm and all.
+ */
+static void attention_of_one_token_is_linear_over_its_divisor(const sd_states *s)
+{
+    const sd_linear_options options = {false, false};
+    sd_layer_op            *op      = NULL;
+    double                  x[D], y[D];
+
+    CHECK(sd_layer_op_create(&layer[LAYERS - 1].block, &options, &op) == SD_OK);
+    for (int64_t t = 0; rank == 0 && op != NULL && t < s->n_local; t++) {
+        const float *before = sd_states_kept(s, LAYERS - 1, t), *mid = s->mid + t * D;
+        sd_layer_map map = sd_map_scaled(op, s->divisor[(2 * LAYERS - 2) * s->n_tokens + t], 1);
+
+        const double norm = s->norm[(LAYERS - 1) * s->n_tokens + t];
+
+        if (!s->initial[t]) continue;
+        for (int64_t i = 0; i < D; i++) x[i] = before[i];
+        map.ffn = 0;
+        CHECK(sd_layer_op_apply_block(op, map, 1, x, y) == SD_OK);
+        for (int64_t i = 0; i < D; i++) CLOSE(x[i] + y[i], mid[i], 1e-5 * norm);
+    }
+    sd_layer_op_destroy(&op);
+}
+
 /* The sample of layer LAYERS - 1 goes to each rank in turn, and says the same everywhere. */
 static void samples_are_equal(const sd_states *many, const sd_states *one)
 {
@@ -174,6 +201,7 @@ static void many_ranks_equal_one(const int64_t *length)
                  (size_t)(many->n_local * D) * sizeof(float)) == 0);
     kept_states_are_equal(many, one, ids.n_tokens);
     divisors_are_those_of_the_norms(many);
+    attention_of_one_token_is_linear_over_its_divisor(many);
     samples_are_equal(many, one);
     MPI_Allreduce(MPI_IN_PLACE, &local, 1, MPI_INT64_T, MPI_SUM, MPI_COMM_WORLD);
     CHECK(local == ids.n_tokens); /* every token has one owner */
