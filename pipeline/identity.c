@@ -11,6 +11,8 @@
  */
 static const char NUMERIC_VERSION[] = "2";
 
+enum { MORE = 1024 }; /* bytes: a sign for each layer with a window, and twelve numbers */
+
 /* Of several ranks with a damaged tensor the first tensor's speaks: the same for any team. */
 static sd_status first_fault(const sd_measurement *m, int64_t bad, sd_status st)
 {
@@ -49,6 +51,28 @@ done:
     return st;
 }
 
+/* What only some models have, so that the keys of the others stay what they were; "" without it. */
+static void describe_more(const sd_model *m, char out[MORE])
+{
+    const sd_rope_options *r    = &m->local_rope;
+    size_t                 used = 0;
+
+    out[0] = '\0';
+    if (m->norm_offset == 0 && m->embedding_scale == 0 && m->attention_scale == 0 &&
+        m->softcap == 0 && m->window == 0)
+        return;
+    used = (size_t)snprintf(out, MORE,
+                            " offset=%.17g embedding=%.17g scale=%.17g cap=%.17g window=%" PRId64
+                            " rope=%d theta=%.17g factor=%.17g low=%.17g high=%.17g "
+                            "original=%.17g local=",
+                            m->norm_offset, m->embedding_scale, m->attention_scale, m->softcap,
+                            m->window, (int)r->kind, r->theta, r->factor, r->low_freq_factor,
+                            r->high_freq_factor, r->original_positions);
+    for (int64_t l = 0; m->window > 0 && l < m->n_layers && l < SD_MOST_LOCAL; l++)
+        out[used++] = m->local[l] ? '1' : '0';
+    out[used] = '\0';
+}
+
 /* Hash of what determines the numbers beside the checkpoint's bytes: settings, config and ids. */
 sd_status sd_identity_key(sd_measurement *m)
 {
@@ -56,7 +80,7 @@ sd_status sd_identity_key(sd_measurement *m)
     sd_digest      *digest   = NULL;
     char           *settings = NULL;
     const sd_model *model    = &m->model;
-    char            config[512];
+    char            config[512], more[MORE];
 
     snprintf(config, sizeof config,
              "%s wiring=%d act=%d heads=%" PRId64 " kv=%" PRId64 " head=%" PRId64
@@ -65,11 +89,13 @@ sd_status sd_identity_key(sd_measurement *m)
              model->d_head, model->norm_eps, (int)model->rope.kind, model->rope.theta,
              model->rope.factor, model->rope.low_freq_factor, model->rope.high_freq_factor,
              model->rope.original_positions);
+    describe_more(model, more);
     SD_TRY(sd_study_settings(m->job->study, &settings));
     SD_TRY(sd_digest_create(SD_DIGEST_SHA256, &digest));
     SD_TRY(sd_digest_add(digest, NUMERIC_VERSION, sizeof NUMERIC_VERSION));
     SD_TRY(sd_digest_add(digest, settings, (int64_t)strlen(settings) + 1));
     SD_TRY(sd_digest_add(digest, config, (int64_t)strlen(config) + 1));
+    if (more[0] != '\0') SD_TRY(sd_digest_add(digest, more, (int64_t)strlen(more) + 1));
     SD_TRY(sd_digest_add(digest, m->ids->first,
                          (m->ids->n_sequences + 1) * (int64_t)sizeof *m->ids->first));
     SD_TRY(sd_digest_add(digest, m->ids->id, m->ids->n_tokens * (int64_t)sizeof *m->ids->id));

@@ -1,6 +1,7 @@
 #include "pipeline/inspect.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -43,6 +44,67 @@ static const char *act_name(sd_act act)
     return names[act];
 }
 
+static void print_norms(const sd_family *family, const sd_model *m)
+{
+    printf("norms        RMS before each branch");
+    if (sd_model_has(family, m, SD_T_POST1)) printf(" and behind it");
+    if (sd_model_has(family, m, SD_T_NORM_Q)) printf(", of query and key heads");
+    printf(", eps %g", m->norm_eps);
+    if (m->norm_offset != 0) printf(", weights stored less %g", m->norm_offset);
+    putchar('\n');
+}
+
+static void print_rope(const char *where, const sd_rope_options *rope)
+{
+    printf("positions    rotary, %s, theta %g", rope_name(rope->kind), rope->theta);
+    if (rope->kind != SD_ROPE_DEFAULT) printf(", factor %g", rope->factor);
+    printf("%s\n", where);
+}
+
+/* Runs of layers, from 1: "1-5, 7-11". */
+static void print_local(const sd_model *m)
+{
+    const char *between = "";
+
+    for (int64_t l = 0; l < m->n_layers; l++) {
+        int64_t last = l;
+
+        if (!sd_model_is_local(m, l)) continue;
+        while (last + 1 < m->n_layers && sd_model_is_local(m, last + 1)) last++;
+        printf("%s%" PRId64, between, l + 1);
+        if (last > l) printf("-%" PRId64, last + 1);
+        between = ", ";
+        l       = last;
+    }
+}
+
+static bool has_local(const sd_model *m)
+{
+    bool any = false;
+
+    for (int64_t l = 0; l < m->n_layers; l++) any |= sd_model_is_local(m, l);
+    return any;
+}
+
+/* What attention's logits and positions are. */
+static void print_attention(const sd_model *m)
+{
+    if (m->attention_scale != 0 || m->softcap != 0)
+        printf("logits       times %g",
+               m->attention_scale != 0 ? m->attention_scale : 1 / sqrt((double)m->d_head));
+    if (m->softcap != 0) printf(", capped at %g", m->softcap);
+    if (m->attention_scale != 0 || m->softcap != 0) putchar('\n');
+    if (!has_local(m)) {
+        print_rope("", &m->rope);
+        return;
+    }
+    printf("window       %" PRId64 " tokens in layers ", m->window);
+    print_local(m);
+    putchar('\n');
+    print_rope(" (with the window)", &m->local_rope);
+    print_rope(" (the other layers)", &m->rope);
+}
+
 static void print_model(const sd_family *family, const sd_model *m)
 {
     printf("family       %s\n", family->name);
@@ -53,9 +115,11 @@ static void print_model(const sd_family *family, const sd_model *m)
     printf("attention    %" PRId64 " heads of %" PRId64 ", %" PRId64 " for keys and values%s\n",
            m->n_heads, m->d_head, m->n_kv, m->attention_bias ? ", with biases" : "");
     printf("wiring       %s\n", m->wiring == SD_WIRING_SEQUENTIAL ? "sequential" : "parallel");
-    printf("norms        RMS before each branch, eps %g\n", m->norm_eps);
-    printf("positions    rotary, %s, theta %g\n", rope_name(m->rope.kind), m->rope.theta);
-    printf("vocabulary   %" PRId64 "%s\n", m->vocab, m->tied ? ", output tied to the input" : "");
+    print_norms(family, m);
+    print_attention(m);
+    printf("vocabulary   %" PRId64 "%s", m->vocab, m->tied ? ", output tied to the input" : "");
+    if (m->embedding_scale != 0) printf(", input times %g", m->embedding_scale);
+    putchar('\n');
 }
 
 /* ---- the tensors ---- */

@@ -23,6 +23,7 @@ sd_status sd_block_types_of(const sd_checkpoint *checkpoint, const sd_family *fa
     sd_status st = SD_OK;
     int64_t   index;
 
+    out->local = sd_model_is_local(model, layer);
     for (sd_tensor role = 0; role < SD_T_COUNT; role++) {
         out->type[role] = -1;
         if (role == SD_T_EMBED || !sd_model_has(family, model, role)) continue;
@@ -81,6 +82,11 @@ static const float *vector_of(const binding *b, sd_tensor role)
     return b->types->type[role] < 0 ? NULL : (const void *)(b->bytes + b->place.offset[role]);
 }
 
+static sd_norm norm_of(const binding *b, sd_tensor role)
+{
+    return (sd_norm){vector_of(b, role), b->model->norm_eps};
+}
+
 static sd_matrix matrix_of(const binding *b, sd_tensor role, sd_tensor bias)
 {
     const sd_role_shape shape = sd_model_shape(b->model, role);
@@ -112,8 +118,15 @@ sd_status sd_loaded_block_bind(const sd_model *model, const sd_block_types *type
         .d_head  = model->d_head,
         .wiring  = model->wiring,
         .act     = model->act,
-        .norm1   = {vector_of(&b, SD_T_NORM1), model->norm_eps},
-        .norm2   = {vector_of(&b, SD_T_NORM2), model->norm_eps},
+        .norm1   = norm_of(&b, SD_T_NORM1),
+        .norm2   = norm_of(&b, SD_T_NORM2),
+        .post1   = norm_of(&b, SD_T_POST1),
+        .post2   = norm_of(&b, SD_T_POST2),
+        .norm_q  = norm_of(&b, SD_T_NORM_Q),
+        .norm_k  = norm_of(&b, SD_T_NORM_K),
+        .scale   = model->attention_scale,
+        .softcap = model->softcap,
+        .window  = types->local != 0 ? model->window : 0,
         .rope    = {(const void *)(b.bytes + b.place.inv_freq)},
         .query   = matrix_of(&b, SD_T_WQ, SD_T_BIAS_Q),
         .key     = matrix_of(&b, SD_T_WK, SD_T_BIAS_K),
@@ -207,6 +220,26 @@ done:
     return st;
 }
 
+static bool is_norm(sd_tensor role)
+{
+    return role == SD_T_NORM1 || role == SD_T_NORM2 || (role >= SD_T_POST1 && role <= SD_T_NORM_K);
+}
+
+/* What follows from the model alone: effective gammas, and frequencies. */
+static void complete(const sd_model *model, const sd_block_types *types, const layout *place,
+                     char *bytes)
+{
+    for (sd_tensor role = 0; role < SD_T_COUNT; role++) {
+        float *gamma = (void *)(bytes + place->offset[role]);
+
+        if (!is_norm(role) || types->type[role] < 0 || model->norm_offset == 0) continue;
+        for (int64_t i = 0; i < sd_model_shape(model, role).rows; i++)
+            gamma[i] = (float)model->norm_offset + gamma[i];
+    }
+    sd_rope_inv_freq(types->local != 0 ? &model->local_rope : &model->rope, model->d_head,
+                     (void *)(bytes + place->inv_freq));
+}
+
 sd_status sd_block_load(const sd_checkpoint *checkpoint, const sd_family *family,
                         const sd_model *model, int64_t layer, const sd_poll *poll,
                         char (*digest)[SD_XXH128_HEX], sd_loaded_block **out)
@@ -229,7 +262,7 @@ sd_status sd_block_load(const sd_checkpoint *checkpoint, const sd_family *family
         SD_TRY(read_tensor(&r, index, (sd_dtype)types.type[role],
                            (char *)block->bytes + place.offset[role]));
     }
-    sd_rope_inv_freq(&model->rope, model->d_head, (void *)((char *)block->bytes + place.inv_freq));
+    complete(model, &types, &place, block->bytes);
     *out  = block;
     block = NULL;
 
@@ -249,6 +282,7 @@ sd_status sd_embedding_rows(const sd_checkpoint *checkpoint, const sd_family *fa
     SD_TRY(sd_model_tensor(checkpoint, family, model, SD_T_EMBED, 0, &index));
     const sd_dtype type  = (sd_dtype)sd_checkpoint_tensor(checkpoint, index)->type;
     const int64_t  bytes = model->d * sd_dtype_size(type);
+    const float    scale = model->embedding_scale != 0 ? (float)model->embedding_scale : 1;
     SD_TRY(sd_alloc(bytes, 1, &row));
     for (int64_t k = 0; k < n; k++) {
         float *to = out + k * model->d;
@@ -260,6 +294,7 @@ sd_status sd_embedding_rows(const sd_checkpoint *checkpoint, const sd_family *fa
         SD_TRY(sd_checkpoint_read(checkpoint, index, id[k] * bytes, bytes, row));
         sd_to_float(type, model->d, row, to);
         SD_TRY(sd_finite_check(checkpoint, index, id[k] * model->d, SD_F32, model->d, to));
+        for (int64_t i = 0; i < model->d; i++) to[i] *= scale;
     }
 
 done:

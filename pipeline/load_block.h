@@ -17,9 +17,11 @@
 #include "solvers/base/poll.h"
 #include "solvers/block.h"
 
-/** Types in which a layer is held in memory; plain integers, to be sent as they are. */
+/** What the layout of a layer follows from, and how it attends; plain integers, to be sent as they
+ * are. */
 typedef struct {
     int32_t type[SD_T_COUNT]; /* the sd_dtype by role, never SD_F64; -1: the layer has none */
+    int32_t local;            /* 1: its attention has the model's window                    */
 } sd_block_types;
 
 /** One layer's weights. */
@@ -66,6 +68,9 @@ void sd_loaded_block_destroy(sd_loaded_block **block);
 /**
  * @brief Reads one layer, and refuses NaN and infinities in it.
  *
+ * The model's offset is added to the norms' weights, in single precision as the reference does: a
+ * block's gamma is what its norm multiplies by.
+ *
  * @param[in]     layer   from 0
  * @param[in]     poll    called after every few MiB; NULL is fine; borrowed until return
  * @param[in,out] digest  NULL, or one hash per tensor of the checkpoint, of which the layer's are
@@ -81,7 +86,7 @@ sd_status sd_block_load(const sd_checkpoint *checkpoint, const sd_family *family
                         char (*digest)[SD_XXH128_HEX], sd_loaded_block **out);
 
 /**
- * @brief Reads the embedding's rows of some tokens as floats.
+ * @brief Reads the embedding's rows of some tokens as floats, times the model's scale: states 0.
  *
  * @param[in]  id   n ids
  * @param[out] out  n x d, row k of id[k]; partly written on failure

@@ -71,7 +71,11 @@ sd_role_shape sd_model_shape(const sd_model *model, sd_tensor role)
     switch (role) {
     case SD_T_EMBED: return (sd_role_shape){model->vocab, d};
     case SD_T_NORM1:
-    case SD_T_NORM2: return (sd_role_shape){d, 0};
+    case SD_T_NORM2:
+    case SD_T_POST1:
+    case SD_T_POST2: return (sd_role_shape){d, 0};
+    case SD_T_NORM_Q:
+    case SD_T_NORM_K: return (sd_role_shape){model->d_head, 0};
     case SD_T_WQ: return (sd_role_shape){heads, d};
     case SD_T_WK:
     case SD_T_WV: return (sd_role_shape){kv, d};

@@ -198,25 +198,24 @@ static double true_change(const sd_states *s, const double *e, const int64_t *to
     return meant ? sum / (double)count : NAN;
 }
 
-static void measure_layer(const sd_states *s, double eps, const int64_t *token, int64_t n,
-                          int64_t layer, double *ratio, double *scale)
+static void measure_layer(const sd_states *s, const int64_t *token, int64_t n, int64_t layer,
+                          double *ratio, double *scale)
 {
     const double *before = s->norm + layer * s->n_tokens, *after = before + s->n_tokens;
-    const double *mid    = s->mid_norm + layer * s->n_tokens;
-    double        sum[3] = {0, 0, 0};
+    const double *divisor = s->divisor + 2 * layer * s->n_tokens;
+    double        sum[3]  = {0, 0, 0};
 
     for (int64_t i = 0; i < n; i++) {
         const int64_t t = token[i];
 
         sum[0] += after[t] / before[t];
-        sum[1] += sqrt(before[t] * before[t] / (double)s->d + eps);
-        sum[2] += sqrt(mid[t] * mid[t] / (double)s->d + eps);
+        for (int b = 0; b < 2; b++) sum[1 + b] += divisor[b * s->n_tokens + t];
     }
     *ratio = isfinite(sum[0]) ? sum[0] / (double)n : NAN;
     for (int b = 0; b < 2; b++) scale[b] = sum[1 + b] / (double)n;
 }
 
-static sd_status find_truth(const sd_states *s, double eps, sd_phenomenon *p)
+static sd_status find_truth(const sd_states *s, sd_phenomenon *p)
 {
     sd_status st    = SD_OK;
     int64_t  *token = NULL, n;
@@ -226,7 +225,7 @@ static sd_status find_truth(const sd_states *s, double eps, sd_phenomenon *p)
         for (int64_t l = 0; l < s->n_layers; l++) {
             const int64_t at = l * SD_MAX_PHASES + k;
 
-            measure_layer(s, eps, token, n, l, &p->norm_ratio[at], p->scale + 2 * at);
+            measure_layer(s, token, n, l, &p->norm_ratio[at], p->scale + 2 * at);
             if (s->rank == 0)
                 p->true_change[at] = true_change(s, p->direction + k * s->d, token, n, l);
         }
@@ -263,7 +262,7 @@ done:
     return st;
 }
 
-sd_status sd_phenomenon_find(const sd_states *states, double eps, sd_phenomenon **out)
+sd_status sd_phenomenon_find(const sd_states *states, sd_phenomenon **out)
 {
     const sd_norms norms = {states->n_layers, states->n_tokens, states->norm, states->initial};
     sd_status      st    = SD_OK;
@@ -276,7 +275,7 @@ sd_status sd_phenomenon_find(const sd_states *states, double eps, sd_phenomenon 
     if (st == SD_OK && states->rank == 0) st = find_directions(states, p);
     SD_TRY(sd_agree(states->team, st));
     MPI_Bcast(p->direction, (int)(SD_MAX_PHASES * states->d), MPI_DOUBLE, 0, states->team);
-    SD_TRY(sd_agree(states->team, find_truth(states, eps, p)));
+    SD_TRY(sd_agree(states->team, find_truth(states, p)));
     *out = p;
     p    = NULL;
 

@@ -17,21 +17,20 @@ typedef struct {
     sd_phases *phases;
     int64_t    d;
     double    *direction; /* SD_MAX_PHASES x d, unit; NaN where there is none        */
-    double    *scale;   /* N x SD_MAX_PHASES x 2: what the two norms divide by, mean over the tokens
-                           behind each direction                                         */
-    double *norm_ratio; /* N x SD_MAX_PHASES: norm after over norm before, likewise       */
-    double *other;      /* leader: SD_MAX_PHASES x d, direction of the other tokens       */
-    double *true_change;           /* leader: N x SD_MAX_PHASES, along the direction   */
+    double    *scale;     /* N x SD_MAX_PHASES x 2: states.h' divisors, mean over the tokens
+                             behind each direction                                         */
+    double *norm_ratio;   /* N x SD_MAX_PHASES: norm after over norm before, likewise       */
+    double *other;        /* leader: SD_MAX_PHASES x d, direction of the other tokens       */
+    double *true_change;  /* leader: N x SD_MAX_PHASES, along the direction   */
     double  spread[SD_MAX_PHASES]; /* leader: degrees                                  */
 } sd_phenomenon;
 
 /**
  * @brief Finds phases and directions, and measures each layer on the tokens behind them.
- * @param[in]  eps  of the block's two norms
  * @param[out] out  yours, release with sd_phenomenon_destroy()
  * Collective on the states' team. Errors: SD_ERR_RESOURCE.
  */
-sd_status sd_phenomenon_find(const sd_states *states, double eps, sd_phenomenon **out);
+sd_status sd_phenomenon_find(const sd_states *states, sd_phenomenon **out);
 void      sd_phenomenon_destroy(sd_phenomenon **phenomenon);
 
 /**

@@ -199,7 +199,7 @@ sd_status sd_reading_first(sd_measurement *m)
         sd_loaded_block_destroy(&m->loaded);
     }
     SD_TRY(sd_identity_complete(m));
-    SD_TRY(sd_phenomenon_find(m->states, m->model.norm_eps, &m->phenomenon));
+    SD_TRY(sd_phenomenon_find(m->states, &m->phenomenon));
 
 done:
     return st;

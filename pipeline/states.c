@@ -98,7 +98,7 @@ static sd_status allocate(sd_states *s, const sd_block *shape)
     SD_TRY(sd_alloc(s->n_local * s->d, sizeof *s->x, &s->x));
     SD_TRY(sd_alloc(s->n_local * s->d, sizeof *s->mid, &s->mid));
     SD_TRY(sd_alloc((s->n_layers + 1) * s->n_tokens, sizeof *s->norm, &s->norm));
-    SD_TRY(sd_alloc(s->n_layers * s->n_tokens, sizeof *s->mid_norm, &s->mid_norm));
+    SD_TRY(sd_alloc(2 * s->n_layers * s->n_tokens, sizeof *s->divisor, &s->divisor));
     SD_TRY(sd_alloc(s->n_layers + 1, sizeof *s->kept, &s->kept));
     SD_TRY(sd_forward_create(shape, largest_chunk(s), longest_sequence(s->ids), &s->forward));
 
@@ -149,7 +149,7 @@ void sd_states_destroy(sd_states **states)
     sd_forward_destroy(&s->forward);
     MPI_Type_free(&s->row);
     sd_free(s->kept);
-    sd_free(s->mid_norm);
+    sd_free(s->divisor);
     sd_free(s->norm);
     sd_free(s->mid);
     sd_free(s->x);
@@ -299,6 +299,34 @@ done:
     return st;
 }
 
+/* Of the n tokens from local row `row` on, whose chunk has just gone through the block. */
+static void note_divisors(sd_states *s, const sd_block *block, int64_t layer, int64_t row,
+                          int64_t n)
+{
+    const double  eps[2] = {block->norm1.eps, block->norm2.eps};
+    const int64_t first  = s->first_token + row;
+    const double *before = s->norm + layer * s->n_tokens + first;
+
+    for (int b = 0; b < 2; b++) {
+        const double *post = sd_forward_post_divisor(s->forward, b);
+        double       *out  = s->divisor + (2 * layer + b) * s->n_tokens + first;
+
+        for (int64_t t = 0; t < n; t++) {
+            const double size = b == 0 ? before[t] : norm_of(s->d, s->mid + (row + t) * s->d);
+
+            out[t] = sqrt(size * size / (double)s->d + eps[b]) * (post != NULL ? post[t] : 1);
+        }
+    }
+}
+
+static void share_divisors(const sd_states *s, int64_t layer)
+{
+    for (int b = 0; b < 2; b++)
+        MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL,
+                       s->divisor + (2 * layer + b) * s->n_tokens, s->count, s->offset, MPI_DOUBLE,
+                       s->team);
+}
+
 sd_status sd_states_advance(sd_states *states, const sd_block *block, int64_t layer)
 {
     sd_states *s  = states;
@@ -311,10 +339,11 @@ sd_status sd_states_advance(sd_states *states, const sd_block *block, int64_t la
 
         for (int64_t q = 0; q <= seq.n_sequences; q++) s->relative[q] = first[q] - first[0];
         st = sd_forward_block(s->forward, block, &seq, s->x + row * s->d, s->mid + row * s->d);
+        if (st == SD_OK) note_divisors(s, block, layer, row, s->relative[seq.n_sequences]);
         if (st == SD_OK) st = sd_poll_now(s->poll);
     }
     SD_TRY(sd_agree(s->team, st));
-    share_norms(s, s->mid, s->mid_norm + layer * s->n_tokens);
+    share_divisors(s, layer);
     SD_TRY(sd_states_record(s, layer + 1));
 
 done:

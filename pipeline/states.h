@@ -46,9 +46,9 @@ typedef struct {
     int     *count, *offset;          /* tokens of each rank, for MPI                          */
     float   *x, *mid;                 /* n_local x d: the state, and the one the FFN's norm sees */
 
-    double  *norm;     /* (n_layers + 1) x n_tokens                             */
-    double  *mid_norm; /* n_layers x n_tokens                                   */
-    sd_kept *kept;     /* n_layers + 1; filled on the leader                    */
+    double  *norm;    /* (n_layers + 1) x n_tokens                             */
+    double  *divisor; /* n_layers x 2 x n_tokens: what the norms of each branch divide by */
+    sd_kept *kept;    /* n_layers + 1; filled on the leader                    */
 
     int64_t     *relative; /* scratch: offsets of one chunk's sequences              */
     int64_t      n_sample; /* tokens whose `mid` goes to the layer's owner          */
@@ -68,7 +68,7 @@ typedef struct {
  * @param[in]  n_layers  (same) N
  * @param[out] out       yours, release with sd_states_destroy(); NULL on failure
  *
- * Collective on `team`. Holds per rank 8 bytes for each of n_local d and (2 N + 1) n_tokens, and
+ * Collective on `team`. Holds per rank 8 bytes for each of n_local d and (3 N + 1) n_tokens, and
  * the forward pass's scratch for its largest chunk.
  * Errors: SD_ERR_RESOURCE; SD_ERR_INPUT for more than 2^31 - 1 tokens.
  */
@@ -90,6 +90,9 @@ sd_status sd_states_record(sd_states *states, int64_t index);
 
 /**
  * @brief Takes the states through a layer and records the state behind it.
+ *
+ * The divisor of a branch is that of its norm; with a post-norm the product of both, as the branch
+ * is a function of the state: diag(post gamma) M diag(gamma) x / divisor.
  *
  * Chunks do not depend on the number of ranks, so neither do the bits (tests/ranks/test_states.c).
  *

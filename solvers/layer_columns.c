@@ -121,6 +121,12 @@ static void scale_columns(int64_t n, int64_t d, const double *gamma, const doubl
                 gamma[i] * (part != NULL ? x[k * d + i] + part[k * d + i] : x[k * d + i]);
 }
 
+/* The post-norm's factors times n outputs of a branch, in place. */
+static void multiply_posts(int64_t n, int64_t d, const double *post, double *y)
+{
+    for (int64_t i = 0; post != NULL && i < n * d; i++) y[i] *= post[i % d];
+}
+
 static void apply_some(const sd_layer_op *op, sd_layer_map map, int64_t n, const double *x,
                        block_scratch *s, double *y)
 {
@@ -131,6 +137,7 @@ static void apply_some(const sd_layer_op *op, sd_layer_map map, int64_t n, const
         scale_columns(n, d, op->gamma1, x, NULL, s->in);
         multiply(op, VALUE, n, s->in, s, s->kv);
         multiply(op, OUT, n, s->kv, s, s->part);
+        multiply_posts(n, d, op->post1, s->part);
         for (int64_t i = 0; i < entries; i++) s->part[i] *= map.attention;
         for (int64_t i = 0; i < entries; i++) y[i] += s->part[i];
     }
@@ -138,6 +145,7 @@ static void apply_some(const sd_layer_op *op, sd_layer_map map, int64_t n, const
     scale_columns(n, d, op->gamma2, x, map.composed && map.attention != 0 ? s->part : NULL, s->in);
     multiply(op, HIDDEN, n, s->in, s, s->h);
     multiply(op, DOWN, n, s->h, s, s->in);
+    multiply_posts(n, d, op->post2, s->in);
     for (int64_t i = 0; i < entries; i++) y[i] += map.ffn * s->in[i];
 }
 

@@ -115,6 +115,51 @@ done:
     return st;
 }
 
+/*
+ * What the post-norm of a branch divides by for x ~ N(0, I): the root of the mean over the entries
+ * of E (M x)_i^2 = sum_k M_ik^2, and eps.
+ */
+static sd_status divisor_on_gaussian(const sd_layer_op *op, sd_layer_map map, double eps,
+                                     double *out)
+{
+    enum { COLUMNS = 256 }; /* as many as layer_columns.c takes at once */
+    const int64_t d    = op->block->d;
+    sd_status     st   = SD_OK;
+    double       *some = NULL, sum = 0;
+    int64_t       column[COLUMNS];
+
+    SD_TRY(sd_alloc((d < COLUMNS ? d : COLUMNS) * d, sizeof *some, &some));
+    for (int64_t first = 0; first < d; first += COLUMNS) {
+        const int64_t n = d - first < COLUMNS ? d - first : COLUMNS;
+
+        for (int64_t k = 0; k < n; k++) column[k] = first + k;
+        SD_TRY(sd_layer_op_columns(op, map, n, column, some));
+        for (int64_t i = 0; i < n * d; i++) sum += some[i] * some[i];
+    }
+    *out = sqrt(sum / (double)d + eps);
+done:
+    sd_free(some);
+    return st;
+}
+
+/* The post-norm of a branch whose map is complete but for it. */
+static sd_status set_post(sd_layer_op *op, const sd_norm *norm, sd_layer_map map, double *unit,
+                          double **post)
+{
+    const int64_t d      = op->block->d;
+    sd_status     st     = SD_OK;
+    double       *factor = NULL;
+
+    *unit = 1;
+    if (norm->gamma == NULL) return SD_OK;
+    SD_TRY(divisor_on_gaussian(op, map, norm->eps, unit));
+    SD_TRY(sd_alloc(d, sizeof *factor, &factor));
+    for (int64_t i = 0; i < d; i++) factor[i] = *unit > 0 ? norm->gamma[i] / *unit : 0;
+    *post = factor;
+done:
+    return st;
+}
+
 /* a2 is given: freed on failure, NULL for the closed form. */
 static sd_status create(const sd_block *block, const sd_linear_options *options, double *a2,
                         sd_layer_op **out)
@@ -135,6 +180,8 @@ static sd_status create(const sd_block *block, const sd_linear_options *options,
     }
     SD_TRY(sum_shared_heads(op));
     if (op->a2 == NULL) SD_TRY(fit_closed_form(op, options));
+    SD_TRY(set_post(op, &block->post1, (sd_layer_map){.attention = 1}, &op->unit1, &op->post1));
+    SD_TRY(set_post(op, &block->post2, sd_map_ffn(), &op->unit2, &op->post2));
     *out = op;
     op   = NULL;
 done:
@@ -163,9 +210,10 @@ done:
 void sd_layer_op_destroy(sd_layer_op **op)
 {
     if (*op == NULL) return;
-    double *const arrays[] = {(*op)->gamma1, (*op)->gamma2,  (*op)->alpha, (*op)->beta,
-                              (*op)->a2,     (*op)->out_sum, (*op)->in,    (*op)->branch,
-                              (*op)->kv,     (*op)->h,       (*op)->half};
+    double *const arrays[] = {(*op)->gamma1, (*op)->gamma2, (*op)->post1, (*op)->post2,
+                              (*op)->alpha,  (*op)->beta,   (*op)->a2,    (*op)->out_sum,
+                              (*op)->in,     (*op)->branch, (*op)->kv,    (*op)->h,
+                              (*op)->half};
 
     for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++) sd_free(arrays[k]);
     sd_free(*op);
@@ -191,7 +239,8 @@ sd_layer_map sd_map_sum(void)
 
 sd_layer_map sd_map_scaled(const sd_layer_op *op, double s1, double s2)
 {
-    return (sd_layer_map){0, 1 / s1, 1 / s2, op->block->wiring == SD_WIRING_SEQUENTIAL};
+    return (sd_layer_map){0, op->unit1 / s1, op->unit2 / s2,
+                          op->block->wiring == SD_WIRING_SEQUENTIAL};
 }
 
 sd_layer_map sd_map_attention(void)
@@ -228,6 +277,20 @@ static void multiply_entries(int64_t n, const double *scale, const double *x, do
     for (int64_t i = 0; i < n; i++) y[i] = scale[i] * x[i];
 }
 
+/* The post-norm's factors times a branch's output, in place. */
+static void multiply_post(int64_t d, const double *post, double *y)
+{
+    if (post != NULL) multiply_entries(d, post, y, y);
+}
+
+/* The same for what goes into a transposed branch: x itself, or op->in. */
+static const double *behind_post(sd_layer_op *op, const double *post, const double *x)
+{
+    if (post == NULL) return x;
+    multiply_entries(op->block->d, post, x, op->in);
+    return op->in;
+}
+
 static void clear(int64_t n, double *x)
 {
     memset(x, 0, (size_t)n * sizeof *x);
@@ -244,6 +307,7 @@ static void attention(sd_layer_op *op, const double *x, double *y)
         dense(false, b->d, kv_size(b), op->out_sum, op->kv, y);
     else
         sd_matrix_mul(&b->out, op->kv, y);
+    multiply_post(b->d, op->post1, y);
 }
 
 /* y = A' x */
@@ -251,6 +315,7 @@ static void attention_transposed(sd_layer_op *op, const double *x, double *y)
 {
     const sd_block *b = op->block;
 
+    x = behind_post(op, op->post1, x);
     clear(kv_size(b), op->kv);
     if (op->out_sum != NULL)
         dense(true, b->d, kv_size(b), op->out_sum, x, op->kv);
@@ -278,6 +343,7 @@ static void ffn(sd_layer_op *op, const double *x, double *y)
         }
     }
     sd_matrix_mul(&b->down, op->h, y);
+    multiply_post(b->d, op->post2, y);
 }
 
 /* y = F' x */
@@ -285,6 +351,7 @@ static void ffn_transposed(sd_layer_op *op, const double *x, double *y)
 {
     const sd_block *b = op->block;
 
+    x = behind_post(op, op->post2, x);
     clear(b->f, op->h);
     sd_matrix_mul_transposed(&b->down, x, op->h);
     clear(b->d, y);

@@ -2,9 +2,15 @@
  * @file layer_op.h
  * @brief The linear maps of one block, matrix-free: A, F and everything made of them.
  *
- *     A = Wo repeat_kv(Wv) diag(gamma1)          attention of a single token: softmax of one logit
- * is 1 F = Wd A2 diag(gamma2)                     A2: the least-squares fit of the hidden
- * activations M = i I + a A + f F + [composed] a f F A   the family of maps below
+ *     A = Wo repeat_kv(Wv) diag(gamma1)    of a single token: softmax of one logit is 1
+ *     F = Wd A2 diag(gamma2)               A2: the least-squares fit of the hidden activations
+ *     M = i I + a A + f F + [composed] a f F A        the family of maps below
+ *
+ * Where a branch ends in a post-norm, its map is diag(post gamma) / r times what stands here, with
+ * r^2 = eps + E mean((A x)^2) for x ~ N(0, I): the norm taken at its value on the population of the
+ * fit. Without the post-norm's gamma the prediction fails, and without r the two branches and I
+ * have no common scale. For one token exact attention is then A norm1(x) up to a factor of that
+ * token. Norms of query and key heads, scale, cap and window do not act on a single token.
  *
  * Columns of Wo whose heads share a key/value head are summed once. One product with M or its
  * transpose reads the weights once: 2 (d kv + d kv + 3 d f) flops.
@@ -53,9 +59,9 @@ typedef struct sd_layer_op sd_layer_op;
  * @param[out] out      written only on success; release with sd_layer_op_destroy()
  *
  * Holds 8 (4 f + 4 d + n_kv d_head) bytes, and 8 d n_kv d_head more where heads share a key/value
- * head. Not collective. Cost: reads gate, up and, where heads share, out once.
- * Errors: SD_ERR_RESOURCE; SD_ERR_INPUT for damaged weights, as stein.h; SD_ERR_INTERNAL for shapes
- * that do not fit together.
+ * head. Not collective. Cost: reads gate, up and, where heads share, out once; a post-norm forms
+ * its branch's map once, 256 columns at a time. Errors: SD_ERR_RESOURCE; SD_ERR_INPUT for damaged
+ * weights, as stein.h; SD_ERR_INTERNAL for shapes that do not fit together.
  */
 sd_status sd_layer_op_create(const sd_block *block, const sd_linear_options *options,
                              sd_layer_op **out);
@@ -81,8 +87,12 @@ sd_layer_map sd_map_layer(const sd_layer_op *op);
 sd_layer_map sd_map_paper(const sd_layer_op *op);
 /** @brief A + F (decay map `sum`). */
 sd_layer_map sd_map_sum(void);
-/** @brief (I + F/s2)(I + A/s1) - I, or A/s1 + F/s2 for parallel wiring (decay map `scaled`); s1, s2
- * not 0. */
+/**
+ * @brief (I + F/s2)(I + A/s1) - I, or A/s1 + F/s2 for parallel wiring (decay map `scaled`).
+ *
+ * s1 and s2, not 0, are what each branch's norms really divide by: of a branch with a post-norm the
+ * product of the divisor in front and that behind, whose assumed value r is taken out of A or F.
+ */
 sd_layer_map sd_map_scaled(const sd_layer_op *op, double s1, double s2);
 /** @brief I + A. */
 sd_layer_map sd_map_attention(void);

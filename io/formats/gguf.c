@@ -9,15 +9,16 @@
 
 #include "io/format.h"
 #include "io/gguf_file.h"
-#include "io/gguf_llama.h"
+#include "io/gguf_model.h"
 #include "solvers/base/memory.h"
 
 enum { MOST_RAW = 1 << 14 }; /* bytes read at once of a tensor in blocks */
 
-/* Where a tensor is, and how its rows are put back in order. */
+/* Where a tensor is, and how its rows and numbers become the original's. */
 typedef struct {
     const sd_gguf_tensor *stored;
     int64_t               n_heads; /* 0: the rows are in order */
+    bool                  one_added;
 } origin;
 
 typedef struct {
@@ -58,12 +59,13 @@ static int by_name(const void *a, const void *b)
 static sd_status name_tensors(state *s, row *rows)
 {
     sd_status st   = SD_OK;
-    int64_t   used = 0, n_heads;
-    char      name[SD_GGUF_NEW_NAME];
+    int64_t   used = 0;
+
+    sd_gguf_original original;
 
     for (int64_t i = 0; i < s->gguf.n_tensors; i++) {
-        SD_TRY(sd_gguf_llama_tensor(&s->gguf, &s->gguf.tensor[i], name, &n_heads));
-        used += (int64_t)strlen(name) + 1;
+        SD_TRY(sd_gguf_original_of(&s->gguf, &s->gguf.tensor[i], &original));
+        used += (int64_t)strlen(original.name) + 1;
     }
     SD_TRY(sd_alloc(used, 1, &s->names));
     used = 0;
@@ -71,11 +73,11 @@ static sd_status name_tensors(state *s, row *rows)
         const sd_gguf_tensor *t  = &s->gguf.tensor[i];
         char *const           to = s->names + used;
 
-        SD_TRY(sd_gguf_llama_tensor(&s->gguf, t, name, &rows[i].from.n_heads));
-        strcpy(to, name);
-        used += (int64_t)strlen(name) + 1;
+        SD_TRY(sd_gguf_original_of(&s->gguf, t, &original));
+        strcpy(to, original.name);
+        used += (int64_t)strlen(original.name) + 1;
         describe(t, to, &rows[i].info);
-        rows[i].from.stored = t;
+        rows[i].from = (origin){t, original.n_heads, original.one_added};
     }
 
 done:
@@ -112,7 +114,7 @@ static sd_status open_file(const char *path, const char *shown, sd_tensor_file *
     SD_TRY(sd_alloc(1, sizeof *s, &s));
     out->state = s;
     SD_TRY(sd_gguf_open(path, shown, &s->gguf));
-    SD_TRY(sd_gguf_llama_is(&s->gguf));
+    SD_TRY(sd_gguf_is_known(&s->gguf));
     SD_TRY(list_tensors(s, out));
 
 done:
@@ -164,7 +166,7 @@ static sd_status read_stored(const state *s, const sd_gguf_tensor *t, int64_t of
     return sd_file_read_at(&s->gguf.file, s->gguf.shown, t->begin + offset, count, out);
 }
 
-/* The stored row that is row `r` of the original, of heads of `size` rows; see gguf_llama.h. */
+/* The stored row that is row `r` of the original, of heads of `size` rows; see gguf_model.h. */
 static int64_t stored_row(int64_t r, int64_t size)
 {
     const int64_t head = r / size, in_head = r % size;
@@ -194,6 +196,32 @@ done:
     return st;
 }
 
+/* A norm's floats less the 1 that was added to them. */
+static sd_status read_less_one(const state *s, const sd_gguf_tensor *t, int64_t offset,
+                               int64_t count, char *out)
+{
+    enum { FLOATS = 1024, SIZE = sizeof(float) };
+    sd_status st = SD_OK;
+    float     some[FLOATS];
+
+    while (count > 0) {
+        const int64_t skip = offset % SIZE;
+        int64_t       n    = (skip + count + SIZE - 1) / SIZE;
+
+        if (n > FLOATS) n = FLOATS;
+        const int64_t rest = n * SIZE - skip < count ? n * SIZE - skip : count;
+        SD_TRY(read_stored(s, t, offset - skip, n * SIZE, (char *)some));
+        for (int64_t i = 0; i < n; i++) some[i] -= 1;
+        memcpy(out, (const char *)some + skip, (size_t)rest);
+        out += rest;
+        offset += rest;
+        count -= rest;
+    }
+
+done:
+    return st;
+}
+
 static sd_status read_bytes(const sd_tensor_file *file, int64_t i, int64_t offset, int64_t count,
                             void *out)
 {
@@ -201,12 +229,13 @@ static sd_status read_bytes(const sd_tensor_file *file, int64_t i, int64_t offse
 
     if (s->from[i].n_heads > 0 && count > 0)
         return read_rows(s, &file->tensor[i], &s->from[i], offset, count, out);
+    if (s->from[i].one_added) return read_less_one(s, s->from[i].stored, offset, count, out);
     return read_stored(s, s->from[i].stored, offset, count, out);
 }
 
 static sd_status read_config(const sd_tensor_file *file, sd_config **out)
 {
-    return sd_gguf_llama_config(&((const state *)file->state)->gguf, out);
+    return sd_gguf_config(&((const state *)file->state)->gguf, out);
 }
 
 /* Two words stand for none. */

@@ -3,6 +3,8 @@
  * fit F explains, about the means, on the states of real tokens, and on the Gaussian population
  * that the fit was made for. The paper fits the rows to N(0, I) and applies gamma2 afterwards, so
  * for its input the population is what the FFN sees without gamma2; real states come with it.
+ * Behind a post-norm f and F are both of unit size before its gamma: F is then not the best fit in
+ * length, and the share can be negative.
  */
 #include <math.h>
 

@@ -188,11 +188,13 @@ done:
 
 /* ---- angles ---- */
 
-static sd_status largest_row(const sd_matrix *w, int64_t *out)
+/* The channel that the FFN's last matrix reaches farthest, behind the post-norm's gamma if any. */
+static sd_status largest_row(const sd_block *block, int64_t *out)
 {
-    sd_status st      = SD_OK;
-    float    *row     = NULL;
-    double    largest = -1;
+    sd_status        st      = SD_OK;
+    const sd_matrix *w       = &block->down;
+    float           *row     = NULL;
+    double           largest = -1;
 
     SD_TRY(sd_alloc(w->cols, sizeof *row, &row));
     for (int64_t i = 0; i < w->rows; i++) {
@@ -200,6 +202,8 @@ static sd_status largest_row(const sd_matrix *w, int64_t *out)
 
         sd_matrix_rows(w, i, 1, row);
         for (int64_t j = 0; j < w->cols; j++) sum += (double)row[j] * row[j];
+        if (block->post2.gamma != NULL)
+            sum *= (double)block->post2.gamma[i] * block->post2.gamma[i];
         if (sum > largest) {
             largest = sum;
             *out    = i;
@@ -218,7 +222,7 @@ static sd_status second(const sd_layer_view *view)
     const double *u       = sd_unit_f64(view->unit, SD_V_LAYER_U) + l * d;
     int64_t       channel = 0;
 
-    SD_TRY(largest_row(&view->block->down, &channel));
+    SD_TRY(largest_row(view->block, &channel));
     for (int k = 0; k < view->phenomenon->phases->n_phases; k++) {
         const double *e  = view->phenomenon->direction + k * d;
         const int64_t at = l * SD_MAX_PHASES + k;

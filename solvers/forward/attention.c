@@ -43,24 +43,43 @@ SD_CLONED static float exponentials(int64_t n, float shift, float *x)
     return sum;
 }
 
-/* Softmax of row i over its first `seen + i` columns; the columns behind them become 0. */
-static void causal_softmax(int64_t rows, int64_t seen, int64_t cols, float *scores)
+/* The logits as the reference caps them, step by step in float. */
+static void cap(int64_t n, float softcap, float *x)
 {
-    for (int64_t i = 0; i < rows; i++) {
-        float        *row   = scores + i * cols;
-        const int64_t valid = seen + i;
-        const float   scale = 1.0f / exponentials(valid, largest(valid, row), row);
+    for (int64_t i = 0; i < n; i++) x[i] = tanhf(x[i] / softcap) * softcap;
+}
 
-        for (int64_t j = 0; j < valid; j++) row[j] *= scale;
-        for (int64_t j = valid; j < cols; j++) row[j] = 0;
-    }
+/* Softmax of one row over its columns [begin, end) of `cols`; the others become 0. */
+static void softmax(int64_t begin, int64_t end, int64_t cols, float *row)
+{
+    float *const  seen  = row + begin;
+    const int64_t n     = end - begin;
+    const float   scale = 1.0f / exponentials(n, largest(n, seen), seen);
+
+    for (int64_t j = 0; j < begin; j++) row[j] = 0;
+    for (int64_t j = 0; j < n; j++) seen[j] *= scale;
+    for (int64_t j = end; j < cols; j++) row[j] = 0;
+}
+
+/* The first token that token t sees. */
+static int64_t first_seen(const sd_attention_heads *heads, int64_t t)
+{
+    return heads->window == 0 || t < heads->window ? 0 : t - heads->window + 1;
+}
+
+/* Weights of tokens first .. first + rows - 1 on tokens from .. from + cols - 1, from logits. */
+static void weigh(const sd_attention_heads *heads, int64_t first, int64_t rows, int64_t from,
+                  int64_t cols, float *scores)
+{
+    if (heads->softcap > 0) cap(rows * cols, heads->softcap, scores);
+    for (int64_t t = first; t < first + rows; t++)
+        softmax(first_seen(heads, t) - from, t + 1 - from, cols, scores + (t - first) * cols);
 }
 
 void sd_attention(const sd_attention_heads *heads, int64_t length, float *query, float *scores)
 {
     const int64_t d_head = heads->d_head, shared = heads->n_heads / heads->n_kv;
     const int     ld_query = (int)(heads->n_heads * d_head), ld_kv = (int)(heads->n_kv * d_head);
-    const float   scale = (float)(1 / sqrt((double)d_head));
 
     for (int64_t h = 0; h < heads->n_heads; h++) {
         const float *key   = heads->key + h / shared * d_head;
@@ -69,15 +88,18 @@ void sd_attention(const sd_attention_heads *heads, int64_t length, float *query,
         for (int64_t first = 0; first < length; first += SD_ATTENTION_ROWS) {
             const int64_t left = length - first;
             const int64_t rows = left < SD_ATTENTION_ROWS ? left : SD_ATTENTION_ROWS;
-            const int64_t cols = first + rows; /* no row of this block sees further */
+            const int64_t from = first_seen(heads, first);
+            const int64_t cols = first + rows - from; /* no row of this block sees others */
             float        *part = query + first * ld_query + h * d_head;
 
             cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows, (int)cols, (int)d_head,
-                        scale, part, ld_query, key, ld_kv, 0, scores, (int)cols);
-            causal_softmax(rows, first + 1, cols, scores);
+                        heads->scale, part, ld_query, key + from * ld_kv, ld_kv, 0, scores,
+                        (int)cols);
+            weigh(heads, first, rows, from, cols, scores);
             /* these rows of the queries are not needed again: their place takes the output */
             cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)d_head,
-                        (int)cols, 1, scores, (int)cols, value, ld_kv, 0, part, ld_query);
+                        (int)cols, 1, scores, (int)cols, value + from * ld_kv, ld_kv, 0, part,
+                        ld_query);
         }
     }
 }

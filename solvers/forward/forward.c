@@ -3,6 +3,7 @@
 #include <cblas.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -24,6 +25,8 @@ struct sd_forward {
     float  *inv_freq;      /* d_head / 2: whose cosines are in the tables                    */
     float  *cosine, *sine; /* max_length x d_head / 2                                        */
     bool    has_table;
+    double *post[2];     /* max_tokens each: what the branches' post-norms divided by      */
+    bool    has_post[2]; /* whether the last block had them                                */
 };
 
 static int64_t most(int64_t a, int64_t b)
@@ -157,6 +160,7 @@ sd_status sd_forward_create(const sd_block *block, int64_t max_tokens, int64_t m
     SD_TRY(sd_alloc(half, sizeof(float), &fw->inv_freq));
     SD_TRY(sd_alloc(max_length * half, sizeof(float), &fw->cosine));
     SD_TRY(sd_alloc(max_length * half, sizeof(float), &fw->sine));
+    for (int k = 0; k < 2; k++) SD_TRY(sd_alloc(max_tokens, sizeof(double), &fw->post[k]));
     *out = fw;
     fw   = NULL;
 
@@ -177,6 +181,7 @@ void sd_forward_destroy(sd_forward **forward)
     sd_free(fw->inv_freq);
     sd_free(fw->cosine);
     sd_free(fw->sine);
+    for (int k = 0; k < 2; k++) sd_free(fw->post[k]);
     sd_free(fw);
     *forward = NULL;
 }
@@ -247,17 +252,57 @@ static void turn(const sd_forward *fw, int64_t length, int64_t n_heads, float *x
     sd_rope_apply(length, n_heads, fw->d_head / 2, fw->cosine, fw->sine, x);
 }
 
+/* Norms each head of n tokens, where there is such a norm. */
+static void norm_heads(const sd_forward *fw, const sd_norm *norm, int64_t n, int64_t n_heads,
+                       float *x)
+{
+    if (norm->gamma != NULL) sd_rms_norm(norm, n * n_heads, fw->d_head, x, x);
+}
+
+enum { ATTENTION, FFN }; /* branches */
+
+/* y = x W' + bias of a branch's last matrix through its post-norm, if there is one; or y += that.
+ */
+static void finish_branch(sd_forward *fw, const sd_block *b, int branch, int64_t n, const float *x,
+                          bool add, float *y)
+{
+    const sd_matrix *w    = branch == ATTENTION ? &b->out : &b->down;
+    const sd_norm   *post = branch == ATTENTION ? &b->post1 : &b->post2;
+    float *const     out  = add ? fw->normed : y; /* the branch's input is not needed any more */
+
+    fw->has_post[branch] = post->gamma != NULL;
+    if (post->gamma == NULL) {
+        linear(fw, w, n, x, add, y);
+        return;
+    }
+    linear(fw, w, n, x, false, out);
+    for (int64_t t = 0; t < n; t++)
+        fw->post[branch][t] = sd_rms_divisor(post, fw->d, out + t * fw->d);
+    sd_rms_norm(post, n, fw->d, out, out);
+    for (int64_t i = 0; add && i < n * fw->d; i++) y[i] += out[i];
+}
+
 /* x += attention(norm1(x)) */
 static void add_attention(sd_forward *fw, const sd_block *b, const sd_sequences *seq, float *x)
 {
     const int64_t n     = seq->first[seq->n_sequences];
     const int64_t width = fw->n_heads * fw->d_head, width_kv = fw->n_kv * fw->d_head;
     float        *query = fw->work, *key = query + n * width, *value = key + n * width_kv;
+    const double  scale = b->scale > 0 ? b->scale : 1 / sqrt((double)fw->d_head);
+
+    sd_attention_heads heads = {.n_heads = fw->n_heads,
+                                .n_kv    = fw->n_kv,
+                                .d_head  = fw->d_head,
+                                .scale   = (float)scale,
+                                .softcap = (float)b->softcap,
+                                .window  = b->window};
 
     sd_rms_norm(&b->norm1, n, fw->d, x, fw->normed);
     linear(fw, &b->query, n, fw->normed, false, query);
     linear(fw, &b->key, n, fw->normed, false, key);
     linear(fw, &b->value, n, fw->normed, false, value);
+    norm_heads(fw, &b->norm_q, n, fw->n_heads, query);
+    norm_heads(fw, &b->norm_k, n, fw->n_kv, key);
     if (b->rope.inv_freq != NULL) use_frequencies(fw, b->rope.inv_freq);
 
     for (int64_t s = 0; s < seq->n_sequences; s++) {
@@ -268,11 +313,11 @@ static void add_attention(sd_forward *fw, const sd_block *b, const sd_sequences 
             turn(fw, length, fw->n_heads, q);
             turn(fw, length, fw->n_kv, k);
         }
-        sd_attention(
-            &(sd_attention_heads){fw->n_heads, fw->n_kv, fw->d_head, k, value + first * width_kv},
-            length, q, fw->scores);
+        heads.key   = k;
+        heads.value = value + first * width_kv;
+        sd_attention(&heads, length, q, fw->scores);
     }
-    linear(fw, &b->out, n, query, true, x);
+    finish_branch(fw, b, ATTENTION, n, query, true, x);
 }
 
 /* y = ffn(norm2(x)), or y += that */
@@ -289,7 +334,7 @@ static void ffn(sd_forward *fw, const sd_block *b, int64_t n, const float *x, bo
         linear(fw, &b->up, n, fw->normed, false, hidden);
         sd_activate(b->act, n * fw->f, hidden, NULL);
     }
-    linear(fw, &b->down, n, hidden, add, y);
+    finish_branch(fw, b, FFN, n, hidden, add, y);
 }
 
 /* ---- public ---- */
@@ -314,6 +359,11 @@ sd_status sd_forward_block(sd_forward *forward, const sd_block *block, const sd_
 
 done:
     return st;
+}
+
+const double *sd_forward_post_divisor(const sd_forward *forward, int branch)
+{
+    return forward->has_post[branch] ? forward->post[branch] : NULL;
 }
 
 sd_status sd_forward_ffn(sd_forward *forward, const sd_block *block, int64_t n, const float *x,

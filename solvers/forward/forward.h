@@ -5,7 +5,8 @@
  *     sequential   mid = x + attention(norm1(x)),   x' = mid + ffn(norm2(mid))
  *     parallel     mid = x,                         x' = x + attention(norm1(x)) + ffn(norm2(x))
  *
- * with attention causal within each sequence, and
+ * with attention causal within each sequence, a post-norm behind a branch where the block has one,
+ * norms of query and key heads likewise, and
  *
  *     ffn(y) = down (phi(gate y) * (up y))     gated
  *     ffn(y) = down phi(up y)                  plain: gate.rows is 0
@@ -42,8 +43,9 @@ typedef struct sd_forward sd_forward;
  * @param[out] out         yours, release with sd_forward_destroy(); NULL on failure
  *
  * Not collective. Holds 4 bytes for each of: max_tokens (d + max(n_heads d_head + 2 n_kv d_head,
- * f or, gated, 2 f)), 128 max_length, max_length d_head, and a panel of at most 2^20 weights or 64
- * rows. Errors: SD_ERR_RESOURCE; SD_ERR_INTERNAL for sizes that make no block or do not fit BLAS.
+ * f or, gated, 2 f)), 128 max_length, max_length d_head, 4 max_tokens, and a panel of at most 2^20
+ * weights or 64 rows. Errors: SD_ERR_RESOURCE; SD_ERR_INTERNAL for sizes that make no block or do
+ * not fit BLAS.
  */
 sd_status sd_forward_create(const sd_block *block, int64_t max_tokens, int64_t max_length,
                             sd_forward **out);
@@ -74,7 +76,15 @@ sd_status sd_forward_block(sd_forward *forward, const sd_block *block, const sd_
                            float *x, float *mid);
 
 /**
- * @brief y = ffn(norm2(x)) for n states: the branch alone, before it is added.
+ * @brief What a branch's post-norm divided each token of the last sd_forward_block() call by.
+ *
+ * @param[in] branch  0 attention, 1 FFN
+ * @return one number per token, owned by the scratch until its next call; NULL: no such norm
+ */
+const double *sd_forward_post_divisor(const sd_forward *forward, int branch);
+
+/**
+ * @brief y = post2(ffn(norm2(x))) for n states: the branch alone, before it is added.
  *
  * @param[in]  n  states, 0 .. max_tokens
  * @param[in]  x  n x d

@@ -17,12 +17,17 @@ SD_CLONED static double sum_of_squares(int64_t n, const float *x)
     return sum;
 }
 
+double sd_rms_divisor(const sd_norm *norm, int64_t d, const float *x)
+{
+    return sqrt(sum_of_squares(d, x) / (double)d + norm->eps);
+}
+
 void sd_rms_norm(const sd_norm *norm, int64_t n, int64_t d, const float *x, float *y)
 {
     for (int64_t row = 0; row < n; row++) {
         const float *from  = x + row * d;
         float       *to    = y + row * d;
-        const float  scale = (float)(1 / sqrt(sum_of_squares(d, from) / (double)d + norm->eps));
+        const float  scale = (float)(1 / sd_rms_divisor(norm, d, from));
 
         for (int64_t i = 0; i < d; i++) to[i] = norm->gamma[i] * (from[i] * scale);
     }

@@ -9,6 +9,9 @@
 
 #include "solvers/block.h"
 
+/** @brief What the norm divides a row by: sqrt(mean(x^2) + eps), summed in double. */
+double sd_rms_divisor(const sd_norm *norm, int64_t d, const float *x);
+
 /**
  * @brief y = gamma x / sqrt(mean(x^2) + eps), row by row.
  *

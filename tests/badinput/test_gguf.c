@@ -409,7 +409,17 @@ static const wish damaged[] = {
                "heads"},
 
     {.architecture = "falcon",
-     .want         = "m.gguf: the GGUF architecture \"falcon\" is not supported, want llama"},
+     .want = "m.gguf: the GGUF architecture \"falcon\" is not supported; known are: llama, gemma, "
+             "gemma2, gemma3"},
+    {.architecture = "gemma3",
+     .name         = "blk.0.attn_q_norm.weight",
+     .n_dims       = 1,
+     .dim          = {4},
+     .type         = 1,
+     .begin        = 32,
+     .data         = 8,
+     .want = "m.gguf: tensor 'blk.0.attn_q_norm.weight' is stored as F16, want F32 for a norm"},
+    {.architecture = "gemma3", .want = "m.gguf: the metadata has no 'gemma3.block_count'"},
     {.skip = "general.architecture",
      .want = "m.gguf: has no 'general.architecture': it is no model"},
     {.skip = "llama.block_count", .want = "m.gguf: the metadata has no 'llama.block_count'"},

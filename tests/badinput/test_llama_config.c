@@ -1,9 +1,7 @@
 /* Llama's configs: both layouts of transformers are read alike; what changes numbers is refused. */
-#include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "pipeline/models/family.h"
+#include "tests/support/changed_config.h"
 #include "tests/support/check.h"
 
 /* A good config; each case replaces one key of it, or takes it out with NULL. */
@@ -12,36 +10,9 @@ static const char *const base =
     " \"hidden_size\": 24, \"intermediate_size\": 40, \"num_hidden_layers\": 3,"
     " \"num_attention_heads\": 6, \"max_position_embeddings\": 512}";
 
-static sd_status read_text(const char *text, sd_model *out)
-{
-    sd_status        st     = SD_OK;
-    sd_config       *config = NULL;
-    const sd_family *family = NULL;
-
-    sd_clear();
-    SD_TRY(sd_config_parse(text, (int64_t)strlen(text), "config.json", &config));
-    SD_TRY(sd_family_find(config, &family));
-    SD_TRY(family->read_config(config, out));
-
-done:
-    sd_config_destroy(&config);
-    return st;
-}
-
-/* Reads the good config with the members of `change` put over it; null takes a key out. */
 static sd_status read_changed(const char *change, sd_model *out)
 {
-    json_t *config = json_loads(base, 0, NULL), *over = json_loads(change, 0, NULL);
-
-    CHECK(config != NULL && over != NULL);
-    json_object_update(config, over);
-
-    char           *text = json_dumps(config, 0);
-    const sd_status st   = read_text(text, out);
-    free(text);
-    json_decref(config);
-    json_decref(over);
-    return st;
+    return config_changed(base, change, out);
 }
 
 static void absent_keys_have_the_reference_defaults(void)
@@ -114,10 +85,8 @@ static const struct {
     const char *change, *want;
 } refusals[] = {
     {"{\"architectures\": [\"MambaForCausalLM\"]}",
-     "config.json: the architecture \"MambaForCausalLM\" is not supported; known are: "
-     "LlamaForCausalLM"},
-    {"{\"architectures\": null}",
-     "config.json: names no 'architectures'; known are: LlamaForCausalLM"},
+     "config.json: the architecture \"MambaForCausalLM\" is not supported; known are: "},
+    {"{\"architectures\": null}", "config.json: names no 'architectures'; known are: "},
     {"{\"architectures\": \"LlamaForCausalLM\"}",
      "config.json: 'architectures' is \"LlamaForCausalLM\", want an array of strings"},
     {"{\"model_type\": \"mistral\"}",
@@ -195,13 +164,22 @@ static const struct {
      "config.json: 'bos_token_id' is \"<s>\", want an integer in [-1, 2147483647]"},
 };
 
+/* What ends with "known are: " is followed by the families that there are. */
+static bool is_said(const char *want)
+{
+    const size_t n = strlen(want);
+
+    if (want[n - 1] != ' ') return strcmp(sd_message(), want) == 0;
+    return strncmp(sd_message(), want, n) == 0 && strstr(sd_message(), "LlamaForCausalLM") != NULL;
+}
+
 static void what_cannot_be_done_is_refused_by_name(void)
 {
     sd_model m;
 
     for (size_t k = 0; k < sizeof refusals / sizeof refusals[0]; k++) {
         CHECK(read_changed(refusals[k].change, &m) == SD_ERR_INPUT);
-        if (strcmp(sd_message(), refusals[k].want) == 0) continue;
+        if (is_said(refusals[k].want)) continue;
         check_failures++;
         fprintf(stderr, "%s:\n  says '%s'\n  want '%s'\n", refusals[k].change, sd_message(),
                 refusals[k].want);

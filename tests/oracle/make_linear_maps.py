@@ -18,6 +18,7 @@ and K times
     array WORD ROWS COLS                         followed by ROWS * COLS numbers, row by row
     named, for the weights,
         gamma1 gamma2 value out gate up down bias_gate bias_up       (gate, bias_gate only when gated)
+        post1 post2                              gamma of the post-norms, eps 1e-5 (only where there are)
         direction                                a unit vector e
     and for the answers
         for MAP in layer, attention (I + A), ffn (F):
@@ -122,7 +123,8 @@ def weights(rows, cols, spread):
     return np.float32(RNG.standard_normal((rows, cols)) * spread).astype(np.float64)
 
 
-def make_layer(name, d, f, n_heads, n_kv, d_head, wiring, act, gated, scaled_input, keep_biases):
+def make_layer(name, d, f, n_heads, n_kv, d_head, wiring, act, gated, scaled_input, keep_biases,
+               post_norms=False):
     layer = dict(name=name, d=d, f=f, n_heads=n_heads, n_kv=n_kv, d_head=d_head, wiring=wiring,
                  act=act, gated=gated, scaled_input=scaled_input, keep_biases=keep_biases)
     layer["gamma1"] = np.float32(0.2 + RNG.random(d)).astype(np.float64)
@@ -142,9 +144,18 @@ def make_layer(name, d, f, n_heads, n_kv, d_head, wiring, act, gated, scaled_inp
     layer["up"][1] = np.float32(3 * v)
     layer["down"][:, 1] = np.float32(4 * u)
     layer["s1"], layer["s2"] = 2.75, 40.5
+    if post_norms:
+        layer["post1"] = np.float32(0.2 + 3 * RNG.random(d)).astype(np.float64)
+        layer["post2"] = np.float32(0.2 + 9 * RNG.random(d)).astype(np.float64)
     noisy = u + 0.1 * RNG.standard_normal(d) / np.sqrt(d)
     layer["direction"] = noisy / np.linalg.norm(noisy)
     return layer
+
+
+def behind_post_norm(m, gamma, s, eps=1e-5):
+    """The branch at the norm's value r on N(0, I): E (M x)(M x)' = M M'; and s in place of r."""
+    r = np.sqrt(np.trace(m @ m.T) / len(m) + eps)
+    return np.diag(gamma) @ m / r, s / r
 
 
 def linear_maps(layer):
@@ -155,6 +166,9 @@ def linear_maps(layer):
     a2 = activation_matrix(layer)
     f = layer["down"] @ (a2 if layer["scaled_input"] else a2 @ np.diag(layer["gamma2"]))
     one, s1, s2 = np.eye(d), layer["s1"], layer["s2"]
+    if "post1" in layer:
+        a, s1 = behind_post_norm(a, layer["post1"], s1)
+        f, s2 = behind_post_norm(f, layer["post2"], s2)
     if layer["wiring"] == "sequential":
         whole = (one + f) @ (one + a)
         scaled = (one + f / s2) @ (one + a / s1) - one
@@ -204,6 +218,7 @@ def write_layer(out, layer):
     print(f"scale {layer['s1']} {layer['s2']}", file=out)
     words = ["gamma1", "gamma2", "value", "out", "up", "down", "bias_up"]
     words += ["gate", "bias_gate"] if layer["gated"] else []
+    words += ["post1", "post2"] if "post1" in layer else []
     for word in words:
         write_array(out, word, layer[word])
     write_array(out, "direction", layer["direction"])
@@ -222,6 +237,8 @@ def main(folder):
         make_layer("llama", 24, 37, 6, 2, 5, "sequential", "silu", True, False, False),
         make_layer("parallel_plain", 19, 31, 3, 3, 7, "parallel", "gelu", False, False, True),
         make_layer("scaled_biased", 21, 29, 4, 1, 6, "sequential", "gelu_tanh", True, True, True),
+        make_layer("post_norms", 23, 41, 4, 1, 8, "sequential", "gelu_tanh", True, False, False, True),
+        make_layer("parallel_post", 18, 27, 4, 2, 5, "parallel", "silu", True, True, True, True),
     ]
     with open(f"{folder}/linear_maps.txt", "w", encoding="ascii") as out:
         print("singdef-linear-maps 1", file=out)

@@ -66,7 +66,7 @@ int main(void)
     int               n;
     oracle_layer     *layers = oracle_read(&n);
 
-    CHECK(n == 3);
+    CHECK(n == 5);
     for (int k = 0; k < n; k++) {
         sd_layer_op *op = NULL;
 

@@ -1,6 +1,6 @@
 /*
  * States of every layer equal transformers': |difference| / |state| <= 2e-5 per token.
- * With two arguments, a model's folder and a states file as tests/oracle/make_llama_states.py
+ * With two arguments, a model's folder and a states file as tests/oracle/make_states.py
  * writes them, that model is compared instead of the small ones.
  */
 #include <math.h>
@@ -215,13 +215,12 @@ int main(int argc, char **argv)
     }
     if (data == NULL || source == NULL) plain_fail("SD_TEST_DATA and SD_SOURCE", "not set");
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
-        snprintf(model, sizeof model, "%s/llama_states/%s", data, cases[k]);
-        snprintf(expected, sizeof expected, "%s/llama_states/%s/states.safetensors", data,
-                 cases[k]);
+        snprintf(model, sizeof model, "%s/states/%s", data, cases[k]);
+        snprintf(expected, sizeof expected, "%s/states/%s/states.safetensors", data, cases[k]);
         states_equal_transformers(cases[k], model, expected);
     }
     snprintf(model, sizeof model, "%s/configs/demo/tinyrun/base/step_013000", source);
-    snprintf(expected, sizeof expected, "%s/llama_states/demo/states.safetensors", data);
+    snprintf(expected, sizeof expected, "%s/states/demo/states.safetensors", data);
     states_equal_transformers("demo", model, expected);
     return REPORT();
 }

@@ -1,6 +1,6 @@
 /*
- * The same as test_llama_states.c, through the program's own reader: checkpoint folders as
- * transformers saves them, opened, bound and loaded layer by layer, give transformers' states.
+ * The same as test_llama_states.c for every family, through the program's own reader: checkpoint
+ * folders as transformers saves them, opened, bound and loaded layer by layer, give its states.
  */
 #include <math.h>
 
@@ -37,6 +37,7 @@ static double relative_error(int64_t d, const float *got, const float *want)
 static void compare_state(const opened *o, int64_t state, const plain_file *expected,
                           const float *x)
 {
+    double             worst  = 0;
     const plain_tensor tokens = plain_get(expected, "tokens"), want = plain_get(expected, "states");
     const int64_t     *token = tokens.data, d = o->model.d;
 
@@ -44,8 +45,11 @@ static void compare_state(const opened *o, int64_t state, const plain_file *expe
     for (int64_t k = 0; k < tokens.shape[0]; k++) {
         const float *h = (const float *)want.data + (state * tokens.shape[0] + k) * d;
 
+        worst = fmax(worst, relative_error(d, x + token[k] * d, h));
         CLOSE(relative_error(d, x + token[k] * d, h), 0, promise);
     }
+    if (getenv("SD_VERBOSE") != NULL)
+        printf("%s state %d: %.2g\n", o->family->name, (int)state, worst);
 }
 
 static void embed(const opened *o, const plain_tensor *ids, float *x)
@@ -110,19 +114,22 @@ static void a_folder_gives_the_states(const char *folder, const char *expected_p
 
 int main(void)
 {
-    const char *const cases[] = {"plain", "linear", "llama3", "half"};
+    const char *const cases[] = {"plain",         "linear",       "llama3",
+                                 "half",          "gemma_plain",  "gemma_linear",
+                                 "gemma_untied",  "gemma2_plain", "gemma2_uncapped",
+                                 "gemma2_itself", "gemma3_plain", "gemma3_stretched",
+                                 "gemma3_wide"};
     const char       *data = getenv("SD_TEST_DATA"), *source = getenv("SD_SOURCE");
     char              folder[2048], expected[2048];
 
     if (data == NULL || source == NULL) plain_fail("SD_TEST_DATA and SD_SOURCE", "not set");
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
-        snprintf(folder, sizeof folder, "%s/llama_states/%s", data, cases[k]);
-        snprintf(expected, sizeof expected, "%s/llama_states/%s/states.safetensors", data,
-                 cases[k]);
+        snprintf(folder, sizeof folder, "%s/states/%s", data, cases[k]);
+        snprintf(expected, sizeof expected, "%s/states/%s/states.safetensors", data, cases[k]);
         a_folder_gives_the_states(folder, expected);
     }
     snprintf(folder, sizeof folder, "%s/configs/demo/tinyrun/base/step_013000", source);
-    snprintf(expected, sizeof expected, "%s/llama_states/demo/states.safetensors", data);
+    snprintf(expected, sizeof expected, "%s/states/demo/states.safetensors", data);
     a_folder_gives_the_states(folder, expected);
     return REPORT();
 }

@@ -61,7 +61,12 @@ static sd_status make_states(bool quiet, sd_states **out)
             planted_state(s->first_token + t, l, quiet, s->x + t * D);
         SD_TRY(sd_states_record(s, l));
     }
-    for (int64_t i = 0; i < (int64_t)LAYERS * TOKENS; i++) s->mid_norm[i] = MID;
+    for (int64_t i = 0; i < (int64_t)LAYERS * TOKENS; i++) {
+        double *divisor = s->divisor + i / TOKENS * 2 * TOKENS + i % TOKENS;
+
+        divisor[0]      = sqrt(s->norm[i] * s->norm[i] / D + EPS);
+        divisor[TOKENS] = sqrt(MID * MID / D + EPS);
+    }
     *out = s;
     s    = NULL;
 
@@ -203,7 +208,7 @@ static void planted_states_are_found(void)
     sd_states     *s = NULL;
     sd_phenomenon *p = NULL;
 
-    CHECK(make_states(false, &s) == SD_OK && sd_phenomenon_find(s, EPS, &p) == SD_OK);
+    CHECK(make_states(false, &s) == SD_OK && sd_phenomenon_find(s, &p) == SD_OK);
     if (p == NULL) return;
     phases_and_directions_are_the_planted_ones(p);
     ratios_and_scales_are_of_the_tokens_behind_the_direction(p);
@@ -222,7 +227,7 @@ static void where_nothing_stands_out_there_is_nothing(void)
     sd_phenomenon *p     = NULL;
     sd_unit       *unit  = NULL;
 
-    CHECK(make_states(true, &s) == SD_OK && sd_phenomenon_find(s, EPS, &p) == SD_OK);
+    CHECK(make_states(true, &s) == SD_OK && sd_phenomenon_find(s, &p) == SD_OK);
     if (p == NULL) return;
     CHECK(p->phases->n_phases == 0);
     all_nan(p->direction, SD_MAX_PHASES * D);
@@ -255,7 +260,7 @@ static void a_shortage_of_one_rank_is_everybodys(int size)
         sd_clear();
         k++;
         if (rank == size - 1) sd_alloc_fail_at(k);
-        st    = sd_phenomenon_find(s, EPS, &p);
+        st    = sd_phenomenon_find(s, &p);
         least = most = (int)st;
         MPI_Allreduce(MPI_IN_PLACE, &least, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
         MPI_Allreduce(MPI_IN_PLACE, &most, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);

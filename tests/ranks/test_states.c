@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "solvers/base/memory.h"
+#include "solvers/layer_op.h"
 #include "tests/support/check.h"
 #include "tests/support/made_block.h"
 
@@ -49,6 +50,12 @@ static void make_layers(void)
         layer[l].block.query = made_matrix(&layer[l], &state, &shape, D, D, false);
         layer[l].block.key   = made_matrix(&layer[l], &state, &shape, 4, D, false);
     }
+
+    made_block *last   = &layer[LAYERS - 1];
+    uint64_t    state  = 77;
+    last->block.post1  = (sd_norm){made_floats(last, &state, D, 1, 0.5), 1e-5};
+    last->block.post2  = (sd_norm){made_floats(last, &state, D, 1, 0.5), 1e-3};
+    last->block.window = 3;
 }
 
 static void free_layers(void)
@@ -100,6 +107,63 @@ static void kept_states_are_equal(const sd_states *many, const sd_states *one, i
     if (rank == 0 && n_tokens > 100) CHECK(others > 0); /* some do stand out */
 }
 
+static double root(int64_t n, const float *x, double eps)
+{
+    double sum = 0;
+
+    for (int64_t i = 0; i < n; i++) sum += (double)x[i] * x[i];
+    return sqrt(sum / (double)n + eps);
+}
+
+/* Before the FFN: the norm's, and times what the last layer's post-norm divides the FFN by. */
+static void divisors_are_those_of_the_norms(const sd_states *s)
+{
+    sd_block    plain    = layer[LAYERS - 1].block;
+    const float relative = 1e-4f; /* floats, in sums of a few hundred */
+    sd_forward *forward  = NULL;
+    float       y[D];
+
+    plain.post2.gamma = NULL;
+    CHECK(sd_forward_create(&plain, 1, 1, &forward) == SD_OK);
+    for (int64_t t = 0; t < s->n_local; t++) {
+        const float *mid = s->mid + t * D;
+        const double got = s->divisor[(2 * LAYERS - 1) * s->n_tokens + s->first_token + t];
+
+        CHECK(sd_forward_ffn(forward, &plain, 1, mid, y) == SD_OK);
+        CLOSE(got / (root(D, mid, plain.norm2.eps) * root(D, y, plain.post2.eps)), 1, relative);
+    }
+    for (int64_t t = 0; t < s->n_tokens; t++) /* no post-norm in the first layer */
+        CLOSE(s->divisor[t], sqrt(s->norm[t] * s->norm[t] / D + layer[0].block.norm1.eps),
+              1e-14 * s->norm[t]);
+    sd_forward_destroy(&forward);
+}
+
+/*
+ * A token in front sees itself alone: A over its divisor, as the map `scaled` takes it, is its
+ * attention exactly, post-norm and all.
+ */
+static void attention_of_one_token_is_linear_over_its_divisor(const sd_states *s)
+{
+    const sd_linear_options options = {false, false};
+    sd_layer_op            *op      = NULL;
+    double                  x[D], y[D];
+
+    CHECK(sd_layer_op_create(&layer[LAYERS - 1].block, &options, &op) == SD_OK);
+    for (int64_t t = 0; rank == 0 && op != NULL && t < s->n_local; t++) {
+        const float *before = sd_states_kept(s, LAYERS - 1, t), *mid = s->mid + t * D;
+        sd_layer_map map = sd_map_scaled(op, s->divisor[(2 * LAYERS - 2) * s->n_tokens + t], 1);
+
+        const double norm = s->norm[(LAYERS - 1) * s->n_tokens + t];
+
+        if (!s->initial[t]) continue;
+        for (int64_t i = 0; i < D; i++) x[i] = before[i];
+        map.ffn = 0;
+        CHECK(sd_layer_op_apply_block(op, map, 1, x, y) == SD_OK);
+        for (int64_t i = 0; i < D; i++) CLOSE(x[i] + y[i], mid[i], 1e-5 * norm);
+    }
+    sd_layer_op_destroy(&op);
+}
+
 /* The sample of layer LAYERS - 1 goes to each rank in turn, and says the same everywhere. */
 static void samples_are_equal(const sd_states *many, const sd_states *one)
 {
@@ -132,10 +196,12 @@ static void many_ranks_equal_one(const int64_t *length)
     const size_t norms = (size_t)((LAYERS + 1) * ids.n_tokens) * sizeof(double);
     int64_t      local = many->n_local;
     CHECK(memcmp(many->norm, one->norm, norms) == 0);
-    CHECK(memcmp(many->mid_norm, one->mid_norm, (size_t)(LAYERS * ids.n_tokens) * 8) == 0);
+    CHECK(memcmp(many->divisor, one->divisor, (size_t)(2 * LAYERS * ids.n_tokens) * 8) == 0);
     CHECK(memcmp(many->x, one->x + many->first_token * D,
                  (size_t)(many->n_local * D) * sizeof(float)) == 0);
     kept_states_are_equal(many, one, ids.n_tokens);
+    divisors_are_those_of_the_norms(many);
+    attention_of_one_token_is_linear_over_its_divisor(many);
     samples_are_equal(many, one);
     MPI_Allreduce(MPI_IN_PLACE, &local, 1, MPI_INT64_T, MPI_SUM, MPI_COMM_WORLD);
     CHECK(local == ids.n_tokens); /* every token has one owner */

@@ -155,6 +155,8 @@ static inline void oracle_read_layer(FILE *file, oracle_layer *layer)
     }
     b->norm1 = (sd_norm){oracle_find(layer, "gamma1").single, 1e-5};
     b->norm2 = (sd_norm){oracle_find(layer, "gamma2").single, 1e-5};
+    b->post1 = (sd_norm){oracle_find(layer, "post1").single, 1e-5};
+    b->post2 = (sd_norm){oracle_find(layer, "post2").single, 1e-5};
     b->value = oracle_matrix(layer, "value", "");
     b->out   = oracle_matrix(layer, "out", "");
     b->gate  = oracle_matrix(layer, "gate", "bias_gate");

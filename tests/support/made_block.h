@@ -21,10 +21,10 @@ typedef struct {
     bool      gated, biased;
 } made_shape;
 
-/** What a made block owns: at most 16 arrays. */
+/** What a made block owns: at most 20 arrays. */
 typedef struct {
     sd_block block;
-    void    *owned[16];
+    void    *owned[20];
     int      n_owned;
 } made_block;
 

@@ -18,17 +18,34 @@ typedef struct {
     sd_act    act;
     sd_wiring wiring;
     sd_dtype  type;
-    int64_t   padding; /* stride - cols */
+    int64_t   padding;    /* stride - cols */
+    bool      more_norms; /* behind the branches, and of query and key heads */
+    double    scale, softcap;
+    int64_t   window;
 } shape;
 
 static const shape shapes[] = {
-    {12, 20, 3, 3, 4, true, false, true, SD_ACT_SILU, SD_WIRING_SEQUENTIAL, SD_F32, 0},
-    {10, 33, 6, 2, 6, true, true, true, SD_ACT_GELU, SD_WIRING_SEQUENTIAL, SD_BF16, 5},
-    {17, 24, 4, 1, 2, false, true, true, SD_ACT_GELU_TANH, SD_WIRING_PARALLEL, SD_F16, 0},
-    {8, 8, 1, 1, 8, false, false, false, SD_ACT_RELU, SD_WIRING_PARALLEL, SD_F32, 3},
-    {1, 1, 2, 1, 2, false, true, true, SD_ACT_RELU_SQUARED, SD_WIRING_SEQUENTIAL, SD_BF16, 0},
+    {12, 20, 3, 3, 4, true, false, true, SD_ACT_SILU, SD_WIRING_SEQUENTIAL, SD_F32, 0, false, 0, 0,
+     0},
+    {10, 33, 6, 2, 6, true, true, true, SD_ACT_GELU, SD_WIRING_SEQUENTIAL, SD_BF16, 5, false, 0, 0,
+     0},
+    {17, 24, 4, 1, 2, false, true, true, SD_ACT_GELU_TANH, SD_WIRING_PARALLEL, SD_F16, 0, false, 0,
+     0, 0},
+    {8, 8, 1, 1, 8, false, false, false, SD_ACT_RELU, SD_WIRING_PARALLEL, SD_F32, 3, false, 0, 0,
+     0},
+    {1, 1, 2, 1, 2, false, true, true, SD_ACT_RELU_SQUARED, SD_WIRING_SEQUENTIAL, SD_BF16, 0, false,
+     0, 0, 0},
+    {13, 20, 6, 2, 4, true, false, true, SD_ACT_GELU_TANH, SD_WIRING_SEQUENTIAL, SD_F32, 0, true,
+     0.3, 0, 7},
+    {10, 12, 3, 3, 6, true, true, true, SD_ACT_SILU, SD_WIRING_PARALLEL, SD_BF16, 0, true, 2, 1.5,
+     0},
+    {11, 9, 2, 1, 2, false, false, true, SD_ACT_RELU, SD_WIRING_SEQUENTIAL, SD_F32, 0, false, 0, 0,
+     1},
+    {9, 9, 2, 2, 4, true, false, true, SD_ACT_SILU, SD_WIRING_SEQUENTIAL, SD_F32, 0, false, 0, 3,
+     130},
     /* wide enough for the converted panels to be split: 2^20 weights or 64 rows */
-    {70, 20000, 2, 1, 4, true, false, true, SD_ACT_SILU, SD_WIRING_SEQUENTIAL, SD_BF16, 0},
+    {70, 20000, 2, 1, 4, true, false, true, SD_ACT_SILU, SD_WIRING_SEQUENTIAL, SD_BF16, 0, false, 0,
+     0, 0},
 };
 
 typedef struct {
@@ -121,6 +138,14 @@ static void make(fixture *x, const shape *s)
         .down    = random_matrix(x, s, s->d, s->f),
     };
     if (s->gated) x->block.gate = random_matrix(x, s, s->f, s->d);
+    x->block.scale   = s->scale;
+    x->block.softcap = s->softcap;
+    x->block.window  = s->window;
+    if (!s->more_norms) return;
+    x->block.post1  = (sd_norm){random_floats(x, s->d, 2, 0.5f), 1e-4};
+    x->block.post2  = (sd_norm){random_floats(x, s->d, 2, 0.5f), 1e-2};
+    x->block.norm_q = (sd_norm){random_floats(x, s->d_head, 1, 0.5f), 1e-5};
+    x->block.norm_k = (sd_norm){random_floats(x, s->d_head, 1, 0.5f), 1e-3};
 }
 
 static void release(fixture *x)
@@ -189,6 +214,7 @@ static void naive_ffn(const sd_block *b, int64_t n, const double *x, double *y)
     for (int64_t i = 0; i < n * b->f; i++)
         up[i] = b->gate.rows > 0 ? naive_act(b->act, gate[i]) * up[i] : naive_act(b->act, up[i]);
     naive_linear(&b->down, n, up, y);
+    if (b->post2.gamma != NULL) naive_norm(&b->post2, n, b->d, y, y);
     sd_free(normed);
     sd_free(gate);
     sd_free(up);
@@ -212,13 +238,16 @@ static void naive_head(const sd_block *b, int64_t t, const double *q, const doub
                        const double *v, double *out)
 {
     const int64_t stride = b->n_kv * b->d_head;
+    const double  scale  = b->scale > 0 ? b->scale : 1 / sqrt((double)b->d_head);
     double        total = 0, *sum = doubles(b->d_head);
 
     for (int64_t s = 0; s <= t; s++) {
         double score = 0;
 
-        for (int64_t i = 0; i < b->d_head; i++) score += q[i] * k[s * stride + i];
-        const double weight = exp(score / sqrt((double)b->d_head));
+        if (b->window > 0 && t - s >= b->window) continue;
+        for (int64_t i = 0; i < b->d_head; i++) score += scale * q[i] * k[s * stride + i];
+        if (b->softcap > 0) score = b->softcap * tanh(score / b->softcap);
+        const double weight = exp(score);
 
         total += weight;
         for (int64_t i = 0; i < b->d_head; i++) sum[i] += weight * v[s * stride + i];
@@ -237,6 +266,8 @@ static void naive_attention(const sd_block *b, int64_t n, const double *x, doubl
     naive_linear(&b->query, n, normed, q);
     naive_linear(&b->key, n, normed, k);
     naive_linear(&b->value, n, normed, v);
+    if (b->norm_q.gamma != NULL) naive_norm(&b->norm_q, n * b->n_heads, b->d_head, q, q);
+    if (b->norm_k.gamma != NULL) naive_norm(&b->norm_k, n * b->n_kv, b->d_head, k, k);
     for (int64_t t = 0; t < n; t++) {
         for (int64_t h = 0; h < b->n_heads; h++) naive_turn(b, t, q + t * width + h * b->d_head);
         for (int64_t h = 0; h < b->n_kv; h++) naive_turn(b, t, k + t * width_kv + h * b->d_head);
@@ -250,6 +281,7 @@ static void naive_attention(const sd_block *b, int64_t n, const double *x, doubl
         }
     }
     naive_linear(&b->out, n, heads, y);
+    if (b->post1.gamma != NULL) naive_norm(&b->post1, n, b->d, y, y);
     sd_free(normed);
     sd_free(q);
     sd_free(k);
@@ -389,6 +421,54 @@ static void large_scores_do_not_overflow(void)
     release(&fix);
     sd_free(want);
     sd_free(want_mid);
+}
+
+static double rms(int64_t d, double eps, const float *x)
+{
+    double sum = 0;
+
+    for (int64_t i = 0; i < d; i++) sum += (double)x[i] * x[i];
+    return sqrt(sum / (double)d + eps);
+}
+
+/* The branches as they are without their post-norms have the sizes that these divide by. */
+static void what_post_norms_divided_by_is_kept(void)
+{
+    fixture     fix;
+    sd_forward *fw = NULL;
+
+    make(&fix, &shapes[5]);
+    const int64_t d = fix.block.d, n = 5, first[] = {0, 4, 5};
+    const sd_norm post1 = fix.block.post1, post2 = fix.block.post2;
+    float        *x = random_floats(&fix, n * d, 0, 1), *plain = own(&fix, n * d, sizeof *plain);
+    float        *mid = own(&fix, n * d, sizeof *mid), *after = own(&fix, n * d, sizeof *after);
+    double        divisor[5];
+    const double *seen;
+
+    CHECK(fix.block.wiring == SD_WIRING_SEQUENTIAL && post1.gamma != NULL);
+    memcpy(after, x, (size_t)(n * d) * sizeof *x);
+    CHECK(sd_forward_create(&fix.block, n, n, &fw) == SD_OK);
+    CHECK(sd_forward_block(fw, &fix.block, &(sd_sequences){2, first}, after, mid) == SD_OK);
+    memcpy(divisor, sd_forward_post_divisor(fw, 0), sizeof divisor);
+    seen                  = sd_forward_post_divisor(fw, 1);
+    fix.block.post2.gamma = NULL;
+    for (int64_t t = 0; t < n; t++) {
+        const double kept = seen[t];
+
+        CHECK(sd_forward_ffn(fw, &fix.block, 1, mid + t * d, plain) == SD_OK);
+        CLOSE(kept / rms(d, post2.eps, plain), 1, promise);
+    }
+    CHECK(sd_forward_post_divisor(fw, 1) == NULL);
+
+    fix.block.post1.gamma = NULL;
+    memcpy(plain, x, (size_t)(n * d) * sizeof *x);
+    CHECK(sd_forward_block(fw, &fix.block, &(sd_sequences){2, first}, plain, mid) == SD_OK);
+    for (int64_t i = 0; i < n * d; i++) mid[i] -= x[i];
+    for (int64_t t = 0; t < n; t++)
+        CLOSE(divisor[t] / rms(d, post1.eps, mid + t * d), 1, 10 * promise); /* a difference */
+    CHECK(sd_forward_post_divisor(fw, 0) == NULL);
+    sd_forward_destroy(&fw);
+    release(&fix);
 }
 
 /* The tables of another base must not be used for this one. */
@@ -536,6 +616,7 @@ int main(void)
         block_equals_plain_loops(&shapes[k]);
     tokens_touch_only_what_follows_in_their_sequence();
     large_scores_do_not_overflow();
+    what_post_norms_divided_by_is_kept();
     frequencies_may_change_between_blocks();
     nothing_to_do_is_done();
     bad_shapes_are_refused_with_a_reason();

@@ -7,5 +7,5 @@ if ! "${PYTHON:-python3}" -c 'import torch, transformers, tokenizers, safetensor
 fi
 made=$(mktemp -d)
 trap 'rm -rf "$made"' EXIT
-"$PYTHON" "$SD_SOURCE/tests/oracle/make_llama_states.py" "$made"
-"$PYTHON" "$SD_SOURCE/tests/oracle/make_llama_states.py" --compare "$made" "$SD_TEST_DATA/llama_states"
+"$PYTHON" "$SD_SOURCE/tests/oracle/make_states.py" "$made"
+"$PYTHON" "$SD_SOURCE/tests/oracle/make_states.py" --compare "$made" "$SD_TEST_DATA/states"
