@@ -587,6 +587,26 @@ const char *sd_checkpoint_file_of(const sd_checkpoint *checkpoint, int64_t i)
     return checkpoint->parts[checkpoint->entries[i].part].shown;
 }
 
+int64_t sd_checkpoint_files(const sd_checkpoint *checkpoint)
+{
+    return checkpoint->n_parts;
+}
+
+int64_t sd_checkpoint_file_index(const sd_checkpoint *checkpoint, int64_t i)
+{
+    return checkpoint->adapter != NULL ? -1 : checkpoint->entries[i].part;
+}
+
+const char *sd_checkpoint_file(const sd_checkpoint *checkpoint, int64_t k)
+{
+    return checkpoint->parts[k].shown;
+}
+
+sd_status sd_checkpoint_file_path(const sd_checkpoint *checkpoint, int64_t k, char **out)
+{
+    return sd_path_join(checkpoint->folder, checkpoint->parts[k].shown, out);
+}
+
 int64_t sd_checkpoint_bytes(const sd_checkpoint *checkpoint)
 {
     return checkpoint->bytes;
@@ -620,6 +640,15 @@ const char *sd_checkpoint_folder(const sd_checkpoint *checkpoint)
 const sd_checkpoint *sd_checkpoint_base(const sd_checkpoint *checkpoint)
 {
     return checkpoint->adapter != NULL ? sd_adapter_base(checkpoint->adapter) : NULL;
+}
+
+void sd_checkpoint_prefetch(const sd_checkpoint *checkpoint, int64_t i, int64_t offset,
+                            int64_t count)
+{
+    const entry *e = &checkpoint->entries[i];
+
+    if (checkpoint->adapter == NULL && checkpoint->format->prefetch != NULL)
+        checkpoint->format->prefetch(&checkpoint->parts[e->part].file, e->local, offset, count);
 }
 
 const sd_config *sd_checkpoint_config(const sd_checkpoint *checkpoint)

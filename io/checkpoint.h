@@ -72,6 +72,14 @@ const sd_tensor_info *sd_checkpoint_tensor(const sd_checkpoint *checkpoint, int6
 int64_t sd_checkpoint_find(const sd_checkpoint *checkpoint, const char *name);
 /** @brief The file a tensor is in, by its name within the checkpoint; owned by the checkpoint. */
 const char *sd_checkpoint_file_of(const sd_checkpoint *checkpoint, int64_t i);
+/** @brief Number of files of weights; 0 of an adapter, whose tensors are made from several. */
+int64_t sd_checkpoint_files(const sd_checkpoint *checkpoint);
+/** @brief Number of the file that tensor i is in, or -1 for an adapter. */
+int64_t sd_checkpoint_file_index(const sd_checkpoint *checkpoint, int64_t i);
+/** @brief Name of the k-th, within the checkpoint; owned by the checkpoint. */
+const char *sd_checkpoint_file(const sd_checkpoint *checkpoint, int64_t k);
+/** @brief Path of the k-th, from the current folder; yours, release with sd_free(). */
+sd_status sd_checkpoint_file_path(const sd_checkpoint *checkpoint, int64_t k, char **out);
 /** @brief Total bytes of all tensors. */
 int64_t sd_checkpoint_bytes(const sd_checkpoint *checkpoint);
 
@@ -101,6 +109,10 @@ const char *sd_checkpoint_folder(const sd_checkpoint *checkpoint);
 
 /** @brief The base that an adapter is on, or NULL; owned by the checkpoint. */
 const sd_checkpoint *sd_checkpoint_base(const sd_checkpoint *checkpoint);
+
+/** @brief Asks the system to fetch bytes that will be read soon; has no other effect. */
+void sd_checkpoint_prefetch(const sd_checkpoint *checkpoint, int64_t i, int64_t offset,
+                            int64_t count);
 
 /** @brief The model's config, the base's for an adapter; owned by the checkpoint. */
 const sd_config *sd_checkpoint_config(const sd_checkpoint *checkpoint);

@@ -68,6 +68,11 @@ done:
     return st;
 }
 
+void sd_file_prefetch(const sd_file *file, int64_t offset, int64_t count)
+{
+    posix_fadvise(file->fd, (off_t)offset, (off_t)count, POSIX_FADV_WILLNEED); /* a hint, no more */
+}
+
 bool sd_file_exists(const char *path)
 {
     struct stat info;

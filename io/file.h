@@ -42,6 +42,9 @@ void sd_file_close(sd_file *file);
 sd_status sd_file_read_at(const sd_file *file, const char *shown, int64_t offset, int64_t count,
                           void *out);
 
+/** @brief Asks the system to fetch bytes soon, so that many small reads do not wait one by one. */
+void sd_file_prefetch(const sd_file *file, int64_t offset, int64_t count);
+
 /** @brief True unless nothing at all is at `path`; what is there but cannot be read exists. */
 bool sd_file_exists(const char *path);
 

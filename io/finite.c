@@ -53,9 +53,7 @@ int64_t sd_finite_find(sd_dtype type, int64_t n, const void *elements)
     return -1;
 }
 
-enum { PLACE = 21 * SD_MAX_DIMS + 3 }; /* "[i, j, ...]": 19 digits and a separator each */
-
-static void show_place(const sd_tensor_info *info, int64_t element, char out[PLACE])
+void sd_element_place(const sd_tensor_info *info, int64_t element, char out[SD_PLACE_LEN])
 {
     int64_t index[SD_MAX_DIMS] = {0};
     size_t  used               = 1;
@@ -66,8 +64,8 @@ static void show_place(const sd_tensor_info *info, int64_t element, char out[PLA
     }
     strcpy(out, "[");
     for (int k = 0; k < info->n_dims; k++)
-        used +=
-            (size_t)snprintf(out + used, PLACE - used, "%s%" PRId64, k > 0 ? ", " : "", index[k]);
+        used += (size_t)snprintf(out + used, SD_PLACE_LEN - used, "%s%" PRId64, k > 0 ? ", " : "",
+                                 index[k]);
     strcpy(out + used, "]");
 }
 
@@ -78,12 +76,12 @@ sd_status sd_finite_check(const sd_checkpoint *checkpoint, int64_t i, int64_t fi
     const int64_t         found = sd_finite_find(type, n, elements);
     const sd_tensor_info *info  = sd_checkpoint_tensor(checkpoint, i);
     const char           *kind  = "an infinity";
-    char                  place[PLACE];
+    char                  place[SD_PLACE_LEN];
     float                 value;
 
     if (found < 0) return SD_OK;
     sd_to_float(type, 1, (const char *)elements + found * sd_dtype_size(type), &value);
-    show_place(info, first + found, place);
+    sd_element_place(info, first + found, place);
     if (isnan(value))
         kind = "NaN";
     else if (type == SD_F32 && info->type == SD_F64)

@@ -9,6 +9,10 @@
 
 #include "io/checkpoint.h"
 
+/** @brief "[i, j, ...]": where an element stands, counted from 0. */
+enum { SD_PLACE_LEN = 21 * SD_MAX_DIMS + 3 };
+void sd_element_place(const sd_tensor_info *info, int64_t element, char out[SD_PLACE_LEN]);
+
 /** @brief Number of the first element of `n` that is NaN or infinite, or -1. Any alignment. */
 int64_t sd_finite_find(sd_dtype type, int64_t n, const void *elements);
 

@@ -42,6 +42,10 @@ typedef struct {
     sd_status (*read)(const sd_tensor_file *file, int64_t i, int64_t offset, int64_t count,
                       void *out);
 
+    /** Asks the system to fetch bytes soon, in the same terms as read(); NULL: not of this format.
+     */
+    void (*prefetch)(const sd_tensor_file *file, int64_t i, int64_t offset, int64_t count);
+
     /** The config that the file itself holds, yours; NULL: config.json lies beside the file. */
     sd_status (*config)(const sd_tensor_file *file, sd_config **out);
 

@@ -202,6 +202,76 @@ done:
     return st;
 }
 
+/* ---- findings ---- */
+
+/* One column of text; both arrays yours. */
+static sd_status get_finding_texts(const sd_h5 *h5, sd_results *results, hid_t group,
+                                   sd_column_id id, char **bytes, const char ***text)
+{
+    return get_strings(h5, results->bytes, group, sd_columns[id].name, results->findings.n, bytes,
+                       text);
+}
+
+static sd_status get_finding_steps(const sd_h5 *h5, sd_results *results, hid_t group)
+{
+    sd_status        st      = SD_OK;
+    hid_t            dataset = H5I_INVALID_HID;
+    int64_t         *step    = NULL;
+    const int64_t    n       = results->findings.n;
+    const sd_h5_spec spec    = {.name = sd_columns[SD_C_FINDING_STEP].name,
+                                .type = H5T_STD_I64LE,
+                                .rank = 1,
+                                .dims = {(hsize_t)n}};
+
+    SD_TRY(sd_h5_dataset_open(h5, group, &spec, results->bytes, &dataset));
+    SD_TRY(sd_alloc(n, sizeof *step, &step));
+    if (n > 0)
+        SD_TRY(SD_H5(h5, H5Dread(dataset, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, step)));
+    for (int64_t i = 0; i < n; i++) results->findings.row[i].step = step[i];
+
+done:
+    sd_free(step);
+    sd_h5_close(&dataset);
+    return st;
+}
+
+static sd_status read_findings(const sd_h5 *h5, sd_results *results)
+{
+    sd_status           st    = SD_OK;
+    sd_findings_reader *f     = &results->findings;
+    hid_t               group = H5I_INVALID_HID;
+    const char        **run = NULL, **path = NULL, **kind = NULL, **message = NULL;
+
+    if (H5Lexists(results->id, sd_columns[SD_C_FINDING].group, H5P_DEFAULT) <= 0) return SD_OK;
+    SD_TRY(SD_H5(h5, group = H5Gopen2(results->id, sd_columns[SD_C_FINDING].group, H5P_DEFAULT)));
+    SD_TRY(sd_h5_length(h5, group, sd_columns[SD_C_FINDING].name, SD_MAX_STEPS, &f->n));
+    SD_TRY(get_finding_texts(h5, results, group, SD_C_FINDING_RUN, &f->run, &run));
+    SD_TRY(get_finding_texts(h5, results, group, SD_C_FINDING_PATH, &f->path, &path));
+    SD_TRY(get_finding_texts(h5, results, group, SD_C_FINDING_KIND, &f->kind, &kind));
+    SD_TRY(get_finding_texts(h5, results, group, SD_C_FINDING_MESSAGE, &f->message, &message));
+    SD_TRY(sd_alloc(f->n, sizeof *f->row, &f->row));
+    for (int64_t i = 0; i < f->n; i++)
+        f->row[i] = (sd_finding){run[i], path[i], kind[i], message[i], 0};
+    SD_TRY(get_finding_steps(h5, results, group));
+
+done:
+    sd_free(run);
+    sd_free(path);
+    sd_free(kind);
+    sd_free(message);
+    sd_h5_close(&group);
+    return st;
+}
+
+static void release_findings(sd_findings_reader *f)
+{
+    sd_free(f->row);
+    sd_free(f->run);
+    sd_free(f->path);
+    sd_free(f->kind);
+    sd_free(f->message);
+}
+
 sd_status sd_results_open(const char *file, sd_results **out)
 {
     sd_status   st      = SD_OK;
@@ -218,6 +288,7 @@ sd_status sd_results_open(const char *file, sd_results **out)
                "'%s' is of schema %" PRId64 "; this version reads %d", file, schema, SD_SCHEMA);
     SD_TRY(sd_h5_get_text(&h5, results->id, "title", &results->title));
     SD_TRY(read_runs(&h5, results));
+    SD_TRY(read_findings(&h5, results));
     *out    = results;
     results = NULL;
 
@@ -231,6 +302,7 @@ void sd_results_close(sd_results **results)
     if (results == NULL || *results == NULL) return;
     for (int64_t i = 0; i < (*results)->n_runs; i++) sd_run_close(&(*results)->run[i]);
     sd_h5_file_abandon(&(*results)->id);
+    release_findings(&(*results)->findings);
     sd_free((*results)->run);
     sd_free((*results)->title);
     sd_free((*results)->file);
@@ -256,6 +328,12 @@ const sd_run_info *sd_results_run_info(const sd_results *results, int64_t i)
 const char *sd_results_title(const sd_results *results)
 {
     return results->title;
+}
+
+const sd_finding *sd_results_findings(const sd_results *results, int64_t *n)
+{
+    *n = results->findings.n;
+    return results->findings.row;
 }
 
 sd_status sd_results_read(const sd_results *results, int64_t run, sd_variable_id id, double **out)

@@ -91,6 +91,13 @@ typedef struct {
     int64_t     step;
 } sd_failure;
 
+/** Something about a checkpoint that a reader of its numbers should know; it was measured anyway.
+ */
+typedef struct {
+    const char *run, *path, *kind, *message; /* kind: one word, see docs/hygiene.md */
+    int64_t     step;
+} sd_finding;
+
 typedef struct {
     const char *created, *host, *libraries, *command;
     int64_t     ranks;
@@ -104,9 +111,9 @@ typedef struct {
 /**
  * @brief Starts FILE under its temporary name.
  *
- * Then, in this order: version, each run (add, put, end), failures, signatures, provenance, commit.
- * Every content but the provenance is the same for the same calls, byte for byte; the provenance
- * comes last, so that its lengths move nothing else.
+ * Then, in this order: version, each run (add, put, end), failures, findings, signatures,
+ * provenance, commit. Every content but the provenance is the same for the same calls, byte for
+ * byte; the provenance comes last, so that its lengths move nothing else.
  *
  * @param[in]  study  the YAML text
  * @param[out] out    yours, release with sd_study_file_destroy()
@@ -144,6 +151,9 @@ sd_status sd_study_file_end_run(sd_study_file *file);
 
 /** @brief Writes /failures; n may be 0. Call it once, always. */
 sd_status sd_study_file_put_failures(sd_study_file *file, int64_t n, const sd_failure *failure);
+
+/** @brief Writes /findings; n may be 0. Call it once, always. */
+sd_status sd_study_file_put_findings(sd_study_file *file, int64_t n, const sd_finding *finding);
 
 /**
  * @brief Writes /signatures: names of m runs, m x m distances in degrees and log10 chances.
@@ -185,6 +195,9 @@ const char *sd_results_run(const sd_results *results, int64_t i);
 /** @brief Shape, steps, parent of a run; owned by `results`. */
 const sd_run_info *sd_results_run_info(const sd_results *results, int64_t i);
 const char        *sd_results_title(const sd_results *results);
+/** @brief The findings of all runs, in the order of the file; none in a file that is older than
+ * they are. Owned by `results`. */
+const sd_finding *sd_results_findings(const sd_results *results, int64_t *n);
 /**
  * @brief Reads a variable of a run, all steps: [S, ...] as doubles (integers too; -1 stays -1).
  * Yours, release with sd_free().

@@ -492,6 +492,9 @@ sd_status sd_results_check(const char *file, void (*report)(void *context, const
     note(&check, "", check_root(&check.h5, check.file));
     check_runs(&check);
     check_table(&check, SD_C_FAILURE, SD_C_FAILURE_MESSAGE);
+    /* Files of this schema that are older than the findings have none. */
+    if (H5Lexists(check.file, sd_columns[SD_C_FINDING].group, H5P_DEFAULT) != 0)
+        check_table(&check, SD_C_FINDING, SD_C_FINDING_MESSAGE);
     check_table(&check, SD_C_MODEL, SD_C_SIGNATURE_CHANCE);
     check_table(&check, SD_C_UNIT, SD_C_UNIT_TIMINGS);
     note(&check, "provenance", check_provenance(&check.h5, check.file));

@@ -184,6 +184,13 @@ extern const sd_variable sd_variables[SD_V_COUNT];
     X(FAILURE_PATH, "failures", "path", TEXT, 1, "failure", "1",                                   \
       "checkpoint, as the study names it")                                                         \
     X(FAILURE_MESSAGE, "failures", "message", TEXT, 1, "failure", "1", "what was wrong")           \
+    X(FINDING, "findings", "finding", I64, 1, "finding", "1", "number of the finding, from 0")     \
+    X(FINDING_RUN, "findings", "run", TEXT, 1, "finding", "1", "run of the checkpoint")            \
+    X(FINDING_STEP, "findings", "step", I64, 1, "finding", "1", "step of the checkpoint")          \
+    X(FINDING_PATH, "findings", "path", TEXT, 1, "finding", "1",                                   \
+      "checkpoint, as the study names it")                                                         \
+    X(FINDING_KIND, "findings", "kind", TEXT, 1, "finding", "1", "kind of the finding")            \
+    X(FINDING_MESSAGE, "findings", "message", TEXT, 1, "finding", "1", "what was found")           \
     X(MODEL, "signatures", "model", I64, 1, "model", "1", "number of the model, from 0")           \
     X(SIGNATURE_NAME, "signatures", "name", TEXT, 1, "model", "1",                                 \
       "run whose last checkpoint it is")                                                           \

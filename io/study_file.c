@@ -253,6 +253,49 @@ done:
     return st;
 }
 
+static sd_status put_finding_columns(const sd_h5 *h5, hid_t group, int64_t n,
+                                     const sd_finding *finding, hid_t scale)
+{
+    sd_status    st   = SD_OK;
+    const char **text = NULL;
+    int64_t     *step = NULL;
+
+    SD_TRY(sd_alloc(n, sizeof *text, &text));
+    SD_TRY(sd_alloc(n, sizeof *step, &step));
+    for (int64_t i = 0; i < n; i++) text[i] = finding[i].run;
+    SD_TRY(put_column(h5, group, SD_C_FINDING_RUN, n, scale, text));
+    for (int64_t i = 0; i < n; i++) step[i] = finding[i].step;
+    SD_TRY(put_column(h5, group, SD_C_FINDING_STEP, n, scale, step));
+    for (int64_t i = 0; i < n; i++) text[i] = finding[i].path;
+    SD_TRY(put_column(h5, group, SD_C_FINDING_PATH, n, scale, text));
+    for (int64_t i = 0; i < n; i++) text[i] = finding[i].kind;
+    SD_TRY(put_column(h5, group, SD_C_FINDING_KIND, n, scale, text));
+    for (int64_t i = 0; i < n; i++) text[i] = finding[i].message;
+    SD_TRY(put_column(h5, group, SD_C_FINDING_MESSAGE, n, scale, text));
+
+done:
+    sd_free(step);
+    sd_free(text);
+    return st;
+}
+
+sd_status sd_study_file_put_findings(sd_study_file *file, int64_t n, const sd_finding *finding)
+{
+    sd_status   st    = SD_OK;
+    const sd_h5 h5    = writing(file);
+    hid_t       group = H5I_INVALID_HID;
+    hid_t       scale = H5I_INVALID_HID;
+
+    SD_TRY(sd_h5_group(&h5, file->id, "findings", &group));
+    SD_TRY(put_counter(&h5, group, SD_C_FINDING, n, &scale));
+    SD_TRY(put_finding_columns(&h5, group, n, finding, scale));
+
+done:
+    sd_h5_close(&scale);
+    sd_h5_close(&group);
+    return st;
+}
+
 sd_status sd_study_file_put_signatures(sd_study_file *file, int64_t m, const char *const *name,
                                        const double *distance, const double *log10_chance)
 {

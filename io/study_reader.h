@@ -18,12 +18,20 @@ typedef struct {
     const char **path, **fingerprint;
 } sd_run_reader;
 
+/** The table /findings: its rows, and the columns' strings, n of each side by side. */
+typedef struct {
+    int64_t     n;
+    sd_finding *row;
+    char       *run, *path, *kind, *message;
+} sd_findings_reader;
+
 struct sd_results {
-    char          *file, *title;
-    hid_t          id;
-    int64_t        bytes; /* of the file */
-    int64_t        n_runs;
-    sd_run_reader *run;
+    char              *file, *title;
+    hid_t              id;
+    int64_t            bytes; /* of the file */
+    int64_t            n_runs;
+    sd_run_reader     *run;
+    sd_findings_reader findings;
 };
 
 /** @brief Number of links of /runs, which becomes open. */

@@ -47,6 +47,20 @@ static sd_status take_base(sd_arguments *arguments, const char *value)
     return SD_OK;
 }
 
+static sd_status take_tensors(sd_arguments *arguments, const char *value)
+{
+    (void)value;
+    arguments->tensors = true;
+    return SD_OK;
+}
+
+static sd_status take_sha256(sd_arguments *arguments, const char *value)
+{
+    (void)value;
+    arguments->sha256 = true;
+    return SD_OK;
+}
+
 static sd_status take_progress(sd_arguments *arguments, const char *value)
 {
     static const char *const words[] = {"auto", "bar", "plain", "none", NULL};
@@ -99,13 +113,15 @@ static const command_row commands[] = {
     {"inspect",
      SD_COMMAND_INSPECT,
      "MODEL",
-     "Shows family, sizes, tensors and storage formats of one checkpoint, and whether it can be "
-     "measured.",
+     "Shows family, sizes, tensors and storage formats of one checkpoint, and what is wrong or "
+     "conspicuous.",
      "",
      {{"--base", NULL, "PATH", "the model that MODEL is an adapter for; default: as it says",
        take_base},
-      {"--families", NULL, NULL, "lists the model families that this version knows",
-       take_families}}},
+      {"--families", NULL, NULL, "lists the model families that this version knows", take_families},
+      {"--tensors", NULL, NULL, "lists every tensor with its type, shape and hash", take_tensors},
+      {"--sha256", NULL, NULL, "adds the SHA-256 of each file, and of each tensor that is listed",
+       take_sha256}}},
     {"figures",
      SD_COMMAND_FIGURES,
      "STUDY.h5",

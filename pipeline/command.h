@@ -33,8 +33,8 @@ typedef struct {
     const char *output;     /* -o DIR, or NULL                                        */
     const char *formats[4]; /* --formats of figures; NULL-terminated, empty: all      */
     sd_progress progress;
-    bool        families; /* inspect --families                                       */
-    const char *base;     /* inspect --base PATH, or NULL                              */
+    bool        families, tensors, sha256; /* of inspect                               */
+    const char *base;                      /* inspect --base PATH, or NULL              */
 } sd_arguments;
 
 /**

@@ -95,6 +95,35 @@ done:
     return st;
 }
 
+int sd_figure_in_question(const sd_results *results, int64_t run, int64_t step)
+{
+    int64_t           n       = 0;
+    const sd_finding *finding = sd_results_findings(results, &n);
+
+    for (int64_t i = 0; i < n; i++)
+        if (finding[i].step == step && strcmp(finding[i].run, sd_results_run(results, run)) == 0)
+            return 1;
+    return 0;
+}
+
+void sd_figure_caption_findings(const sd_results *results, int64_t run, const char *mark,
+                                FILE *caption)
+{
+    enum { NAMED = 6 };
+    const sd_run_info *info  = sd_results_run_info(results, run);
+    int64_t            count = 0;
+
+    for (int64_t s = 0; s < info->n_steps; s++) {
+        if (!sd_figure_in_question(results, run, info->step[s])) continue;
+        if (count == 0) fprintf(caption, " %s steps of run %s with findings:", mark, info->name);
+        if (count < NAMED)
+            fprintf(caption, "%s %lld", count > 0 ? "," : "", (long long)info->step[s]);
+        count++;
+    }
+    if (count > NAMED) fprintf(caption, " and %lld more", (long long)(count - NAMED));
+    if (count > 0) fputs("; the table /findings says what.", caption);
+}
+
 int64_t sd_figure_find_run(const sd_results *results, const char *name)
 {
     for (int64_t i = 0; name != NULL && *name != '\0' && i < sd_results_runs(results); i++)

@@ -44,6 +44,16 @@ void sd_figure_map(FILE *data, const sd_run_info *run, const double *value, int6
  */
 sd_status sd_figure_peaks(const sd_results *results, int64_t run, double **ratio, int64_t **state);
 
+/** @brief Whether a step of a run has a finding (docs/hygiene.md): 1 or 0. */
+int sd_figure_in_question(const sd_results *results, int64_t run, int64_t step);
+
+/**
+ * @brief Ends a caption with the steps of a run that have findings; writes nothing without any.
+ * @param[in] mark  how the figure shows them: "A grey cross marks"
+ */
+void sd_figure_caption_findings(const sd_results *results, int64_t run, const char *mark,
+                                FILE *caption);
+
 /** @brief Index of the run named `name`, or -1; NULL and "" give -1. */
 int64_t sd_figure_find_run(const sd_results *results, const char *name);
 

@@ -7,6 +7,9 @@
 
 #include "io/checkpoint.h"
 #include "io/fingerprint.h"
+#include "io/finite.h"
+#include "io/tensor_scan.h"
+#include "pipeline/hygiene.h"
 #include "pipeline/model.h"
 #include "pipeline/models/family.h"
 #include "solvers/base/memory.h"
@@ -159,32 +162,97 @@ static void print_formats(const sd_checkpoint *checkpoint)
                row[k].format, row[k].tensors, row[k].elements, (double)row[k].bytes / 1e6);
 }
 
-/* Reads every tensor: hashes, and findings of numbers that are not finite. */
-static sd_status read_tensors(const sd_checkpoint *checkpoint, int64_t *findings)
+/* ---- what is wrong, and what is conspicuous ---- */
+
+enum { SHOWN = 5 }; /* damaged tensors that are listed; of the others their number is told */
+
+typedef struct {
+    bool    list, sha256; /* --tensors, --sha256 */
+    int64_t damaged;
+} inspection;
+
+static const char *show_shape(const sd_tensor_info *info, char out[256])
+{
+    size_t used = 0;
+
+    snprintf(out, 256, "single");
+    for (int k = 0; k < info->n_dims && used < 256; k++)
+        used += (size_t)snprintf(out + used, 256 - used, "%s%" PRId64, k > 0 ? "x" : "",
+                                 info->shape[k]);
+    return out;
+}
+
+static void print_tensor(const sd_tensor_info *info, const sd_tensor_scan *scan)
+{
+    char shape[256], name[SD_SHOWN_LEN];
+
+    sd_hygiene_show(info->name, name);
+    printf("tensor       %s  %s  %s  xxh3-128:%s", name, info->format, show_shape(info, shape),
+           scan->hex);
+    if (scan->sha256[0] != '\0') printf("  sha256:%s", scan->sha256);
+    putchar('\n');
+}
+
+/* Numbers that are none make a checkpoint useless; a constant tensor is told, and no more. */
+static void print_findings(inspection *in, const sd_checkpoint *checkpoint, int64_t i,
+                           const sd_tensor_scan *scan)
+{
+    const sd_tensor_info *info = sd_checkpoint_tensor(checkpoint, i);
+    const int64_t         odd  = scan->n_nan + scan->n_infinite;
+    char                  text[SD_FINDING_LEN], place[SD_PLACE_LEN], name[SD_SHOWN_LEN];
+
+    if (odd > 0 && in->damaged++ < SHOWN) {
+        sd_element_place(info, scan->first, place);
+        sd_hygiene_show(info->name, name);
+        printf("finding      %s: tensor '%s' holds %" PRId64 " NaN and %" PRId64
+               " infinities among %" PRId64 " numbers, the first at %s\n",
+               sd_checkpoint_file_of(checkpoint, i), name, scan->n_nan, scan->n_infinite,
+               info->elements, place);
+    }
+    if (sd_hygiene_constant(info, scan, text)) printf("finding      %s\n", text);
+}
+
+/* Reads every tensor once. */
+static sd_status read_tensors(const sd_checkpoint *checkpoint, inspection *in)
 {
     sd_status     st          = SD_OK;
     const int64_t n           = sd_checkpoint_count(checkpoint);
     char(*hex)[SD_XXH128_HEX] = NULL;
-    char fingerprint[SD_FINGERPRINT_LEN];
+    char           fingerprint[SD_FINGERPRINT_LEN];
+    sd_tensor_scan scan;
 
     SD_TRY(sd_alloc(n, sizeof *hex, &hex));
     for (int64_t i = 0; i < n; i++) {
-        st = sd_tensor_digest(checkpoint, i, true, NULL, hex[i]);
-        if (st == SD_ERR_INPUT) {
-            printf("finding      %s\n", sd_message());
-            sd_clear();
-            (*findings)++;
-            st = SD_OK;
-        }
-        SD_TRY(st);
+        SD_TRY(sd_tensor_scan_read(checkpoint, i, in->list && in->sha256, NULL, &scan));
+        memcpy(hex[i], scan.hex, sizeof hex[i]);
+        if (in->list) print_tensor(sd_checkpoint_tensor(checkpoint, i), &scan);
+        print_findings(in, checkpoint, i, &scan);
     }
-    if (*findings == 0) {
-        SD_TRY(sd_fingerprint(checkpoint, (const char(*)[SD_XXH128_HEX])hex, fingerprint));
-        printf("fingerprint  %s\n", fingerprint);
-    }
+    if (in->damaged > SHOWN)
+        printf("finding      %" PRId64 " more tensors hold NaN or infinities\n",
+               in->damaged - SHOWN);
+    SD_TRY(sd_fingerprint(checkpoint, (const char(*)[SD_XXH128_HEX])hex, fingerprint));
+    printf("fingerprint  %s\n", fingerprint);
 
 done:
     sd_free(hex);
+    return st;
+}
+
+/* As hubs publish them; of an adapter the base's. */
+static sd_status print_file_hashes(const sd_checkpoint *checkpoint)
+{
+    sd_status st = SD_OK;
+    char      hex[SD_SHA256_HEX];
+
+    if (sd_checkpoint_base(checkpoint) != NULL) checkpoint = sd_checkpoint_base(checkpoint);
+
+    for (int64_t k = 0; k < sd_checkpoint_files(checkpoint); k++) {
+        SD_TRY(sd_checkpoint_file_sha256(checkpoint, k, hex));
+        printf("sha256       %s  %s\n", hex, sd_checkpoint_file(checkpoint, k));
+    }
+
+done:
     return st;
 }
 
@@ -203,9 +271,10 @@ sd_status sd_inspect(const sd_arguments *arguments)
 {
     sd_status        st         = SD_OK;
     sd_checkpoint   *checkpoint = NULL;
+    inspection       in         = {arguments->tensors, arguments->sha256, 0};
     const sd_family *family;
     sd_model         model;
-    int64_t          findings = 0;
+    char             extra[SD_FINDING_LEN];
 
     if (arguments->families) {
         list_families();
@@ -219,10 +288,13 @@ sd_status sd_inspect(const sd_arguments *arguments)
     SD_TRY(named(arguments->operand, sd_model_open(checkpoint, &family, &model)));
     print_model(family, &model);
     print_formats(checkpoint);
-    SD_TRY(read_tensors(checkpoint, &findings));
-    SD_REQUIRE(findings == 0, SD_ERR_INPUT,
-               "%s: %" PRId64 " findings; a run would leave this checkpoint out",
-               arguments->operand, findings);
+    if (sd_hygiene_extra(checkpoint, family, extra)) printf("finding      %s\n", extra);
+    SD_TRY(named(arguments->operand, read_tensors(checkpoint, &in)));
+    if (in.sha256) SD_TRY(named(arguments->operand, print_file_hashes(checkpoint)));
+    SD_REQUIRE(in.damaged == 0, SD_ERR_INPUT,
+               "%s: %" PRId64 " tensors hold NaN or infinities; a run would leave this checkpoint "
+               "out",
+               arguments->operand, in.damaged);
 
 done:
     sd_checkpoint_close(&checkpoint);

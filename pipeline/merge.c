@@ -31,11 +31,12 @@ typedef struct {
 } merged_run;
 
 typedef struct {
-    const sd_study *study;
-    const char     *folder;
-    sd_outcome     *outcome;
-    merged_run     *run;
-    sd_study_file  *file;
+    const sd_study    *study;
+    const char        *folder;
+    sd_outcome        *outcome;
+    const sd_findings *findings;
+    merged_run        *run;
+    sd_study_file     *file;
 } merge;
 
 sd_status sd_unit_path(const char *folder, const char *run, int64_t step, char **out)
@@ -355,6 +356,7 @@ static sd_status write_file(merge *m, const char *path, const sd_provenance *pro
     for (int64_t r = 0; r < m->study->n_runs; r++)
         if (m->run[r].n > 0) SD_TRY(put_run(m, &m->run[r])); /* else its sizes are not known */
     SD_TRY(put_failures(m));
+    SD_TRY(sd_study_file_put_findings(m->file, m->findings->n, m->findings->item));
     SD_TRY(put_signatures(m));
     SD_TRY(put_provenance(m, provenance));
     SD_TRY(sd_study_file_commit(m->file));
@@ -365,10 +367,10 @@ done:
 }
 
 sd_status sd_merge(const sd_study *study, const char *folder, sd_outcome *outcome,
-                   const sd_provenance *provenance)
+                   const sd_findings *findings, const sd_provenance *provenance)
 {
-    sd_status    st    = SD_OK;
-    merge        m     = {.study = study, .folder = folder, .outcome = outcome};
+    sd_status    st = SD_OK;
+    merge        m  = {.study = study, .folder = folder, .outcome = outcome, .findings = findings};
     const size_t bytes = strlen(folder) + 16;
     char        *path  = NULL;
 

@@ -7,6 +7,7 @@
 
 #include "io/results.h"
 #include "pipeline/study.h"
+#include "pipeline/survey.h"
 
 /** What became of one checkpoint. */
 typedef struct {
@@ -26,13 +27,14 @@ typedef struct {
  * @param[in]     folder      DIR; its units are where sd_unit_path() says
  * @param[in,out] outcome     one per checkpoint, runs end to end; what is left out stops being
  *                            complete and gets a message (sd_free()), which is printed as well
+ * @param[in]     findings    of the survey, for /findings
  * @param[in]     provenance  as it will stand in the file, without timings
  *
  * Not collective. Errors: SD_ERR_RESOURCE; SD_ERR_CHECK for a unit that is damaged. study.h5 is
  * then as it was.
  */
 sd_status sd_merge(const sd_study *study, const char *folder, sd_outcome *outcome,
-                   const sd_provenance *provenance);
+                   const sd_findings *findings, const sd_provenance *provenance);
 
 /** @brief DIR/units/RUN/STEP.h5; yours, release with sd_free(). */
 sd_status sd_unit_path(const char *folder, const char *run, int64_t step, char **out);

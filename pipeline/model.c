@@ -106,6 +106,25 @@ static void name_of(const char *pattern, int64_t layer, char out[NAME])
         snprintf(out, NAME, "%.*s%" PRId64 "%s", (int)(mark - pattern), pattern, layer, mark + 2);
 }
 
+/* Whether a name is what name_of() makes of the pattern for some layer. */
+static bool is_of(const char *pattern, const char *name)
+{
+    const char  *mark  = strstr(pattern, "%d");
+    const size_t front = mark != NULL ? (size_t)(mark - pattern) : 0;
+
+    if (mark == NULL) return strcmp(pattern, name) == 0;
+    if (strncmp(pattern, name, front) != 0) return false;
+    const size_t digits = strspn(name + front, "0123456789");
+    return digits > 0 && strcmp(name + front + digits, mark + 2) == 0;
+}
+
+bool sd_family_knows(const sd_family *family, const char *name)
+{
+    for (sd_tensor role = 0; role < SD_T_COUNT; role++)
+        if (family->tensor[role] != NULL && is_of(family->tensor[role], name)) return true;
+    return false;
+}
+
 static void show_shape(int n_dims, const int64_t *shape, char out[SHAPE])
 {
     size_t used = 0;

@@ -25,6 +25,9 @@
  */
 sd_status sd_model_open(const sd_checkpoint *checkpoint, const sd_family **family, sd_model *model);
 
+/** @brief Whether a tensor of this name has a role in the family, in whichever layer. */
+bool sd_family_knows(const sd_family *family, const char *name);
+
 /** What a role's tensor looks like: rows x cols, or a vector of `rows` where cols is 0. */
 typedef struct {
     int64_t rows, cols;

@@ -21,6 +21,7 @@
 #include "pipeline/progress.h"
 #include "pipeline/schedule.h"
 #include "pipeline/study.h"
+#include "pipeline/survey.h"
 #include "solvers/base/agree.h"
 #include "solvers/base/memory.h"
 #include "solvers/spectral/spectral.h"
@@ -43,6 +44,7 @@ typedef struct {
     int64_t             n_tasks;
     task               *task;
     sd_outcome      *outcome; /* complete on rank 0 after gathering; elsewhere what was seen here */
+    sd_findings      findings; /* of the survey; on rank 0 */
     sd_schedule     *schedule;
     sd_poll          poll;
     sd_progress_view progress;
@@ -313,6 +315,23 @@ done:
     return st;
 }
 
+/* Tells what is conspicuous before the computing: it is measured all the same. */
+static sd_status survey(run_state *r)
+{
+    sd_status st = SD_OK;
+    char      line[PATH_MAX + SD_MESSAGE_LEN];
+
+    SD_TRY(sd_survey(r->world, r->study, &r->poll, &r->findings));
+    for (int64_t i = 0; i < r->findings.n; i++) {
+        snprintf(line, sizeof line, "%s: %s", r->findings.item[i].path,
+                 r->findings.item[i].message);
+        sd_progress_message(&r->progress, line);
+    }
+
+done:
+    return st;
+}
+
 /* ---- gathering what became of the checkpoints ---- */
 
 enum { MESSAGE = SD_MESSAGE_LEN };
@@ -417,7 +436,7 @@ static sd_status merge_units(run_state *r)
                                       .libraries = libraries,
                                       .command   = r->command_line,
                                       .ranks     = r->size};
-    return sd_merge(r->study, r->folder, r->outcome, &provenance);
+    return sd_merge(r->study, r->folder, r->outcome, &r->findings, &provenance);
 }
 
 static sd_status draw_figures(const run_state *r)
@@ -464,6 +483,7 @@ static void release(run_state *r)
     sd_schedule_destroy(&r->schedule);
     for (int64_t t = 0; r->outcome != NULL && t < r->n_tasks; t++) sd_free(r->outcome[t].message);
     sd_free(r->outcome);
+    sd_findings_release(&r->findings);
     sd_free(r->task);
     sd_lock_release(&r->lock);
     sd_free(r->folder);
@@ -484,6 +504,7 @@ sd_status sd_run(MPI_Comm world, const sd_arguments *arguments, const char *comm
     SD_TRY(sd_agree(world, list_tasks(&r)));
     SD_TRY(open_folder(&r));
     r.progress = sd_progress_start(arguments->progress, r.n_tasks);
+    SD_TRY(survey(&r));
     SD_TRY(sd_agree(world, sd_spectral_start()));
     SD_TRY(sd_schedule_create(world, r.study->team_size, r.n_tasks, &r.schedule));
     st = sd_agree(world, measure_all(&r));

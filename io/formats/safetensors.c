@@ -394,6 +394,15 @@ static sd_status read_bytes(const sd_tensor_file *file, int64_t i, int64_t offse
     return sd_file_read_at(&s->file, s->shown, s->data + at->begin + offset, count, out);
 }
 
+static void prefetch(const sd_tensor_file *file, int64_t i, int64_t offset, int64_t count)
+{
+    const state  *s    = file->state;
+    const place  *at   = &s->at[i];
+    const int64_t wide = dtypes[at->dtype].widen != NULL ? (int64_t)sizeof(float) : 1;
+
+    sd_file_prefetch(&s->file, s->data + at->begin + offset / wide, count / wide);
+}
+
 static void close_file(sd_tensor_file *file)
 {
     state *s = file->state;
@@ -417,5 +426,6 @@ const sd_format sd_format_safetensors = {
     .index      = "model.safetensors.index.json",
     .open       = open_file,
     .read       = read_bytes,
+    .prefetch   = prefetch,
     .close      = close_file,
 };

@@ -8,12 +8,13 @@
 
 extern const char sd_script_emergence[];
 
-static void write_point(FILE *data, int64_t step, int64_t offset, double peak, double phase)
+static void write_point(FILE *data, int64_t step, int64_t offset, double peak, double phase,
+                        int in_question)
 {
     fprintf(data, "%lld\t%lld", (long long)step, (long long)(offset + step));
     sd_figure_number(data, peak);
     sd_figure_number(data, phase);
-    putc('\n', data);
+    fprintf(data, "\t%d\n", in_question); /* below the header that says whether it has a parent */
 }
 
 /* A run's block; one that has a parent starts where the parent ended. */
@@ -35,10 +36,11 @@ static sd_status write_run(const sd_results *results, int64_t run, FILE *data)
         const int64_t last = sd_results_run_info(results, parent)->n_steps - 1;
         SD_TRY(sd_figure_peaks(results, parent, &start, NULL));
         SD_TRY(sd_results_read(results, parent, SD_V_PHASE_RATIO, &start_phase));
-        if (last >= 0) write_point(data, 0, offset, start[last], start_phase[last * n_phases]);
+        if (last >= 0) write_point(data, 0, offset, start[last], start_phase[last * n_phases], 0);
     }
     for (int64_t s = 0; s < info->n_steps; s++)
-        write_point(data, info->step[s], offset, peak[s], phase[s * n_phases]);
+        write_point(data, info->step[s], offset, peak[s], phase[s * n_phases],
+                    sd_figure_in_question(results, run, info->step[s]));
 done:
     sd_free(peak);
     sd_free(phase);
@@ -70,7 +72,10 @@ static sd_status write_caption(const sd_results *results, FILE *caption)
         fprintf(caption, "; its ratio is %.3g at step %lld and %.3g at step %lld", peak[0],
                 (long long)info->step[0], peak[info->n_steps - 1],
                 (long long)info->step[info->n_steps - 1]);
-    fputs(".\n", caption);
+    putc('.', caption);
+    for (int64_t run = 0; run < sd_results_runs(results); run++)
+        sd_figure_caption_findings(results, run, "Small triangles at the bottom mark", caption);
+    putc('\n', caption);
 done:
     sd_free(peak);
     sd_free(phase);

@@ -1,7 +1,8 @@
 # emergence: how far the initial tokens stand out, over training; one line per run.
 # Vertical: the largest ratio, over the states, of the initial tokens' mean norm to the other
-# tokens' median norm. A large open circle: the checkpoint has a phase of high norms. Left: runs
-# from scratch. Right: runs that continue another one, from their parent's last checkpoint on.
+# tokens' median norm. A large open circle: the checkpoint has a phase of high norms. A grey
+# triangle at the bottom: a finding. Left: runs from scratch. Right: runs that continue another one,
+# from their parent's last checkpoint on.
 stats data using 0 nooutput
 n = STATS_blocks
 array child[n]; array some[n]
@@ -29,6 +30,7 @@ set key at screen 0.5, 1 - 0.03/tall center top horizontal maxcols columns sampl
 plot for [i=1:n] data index i-1 using (-1):3 with linespoints lt i title columnheader(3)
 eval panel_page
 set logscale y
+floor_y = (low < 1 ? low/1.2 : 0.85)*1.04
 set yrange [(low < 1 ? low/1.2 : 0.85):high*1.3]
 set ytics (1)
 set for [e=-2:4] for [m in "1 2 5"] ytics add (sprintf("%g", m*10.0**e) m*10.0**e)
@@ -40,7 +42,8 @@ if (roots) {
   set lmargin at screen left; set rmargin at screen cut - (children > 0)*0.015
   eval step_axis(middle, first, span, 6)
   plot for [i in root_list] data index int(i)-1 using 1:3 with linespoints lt int(i) pi some[int(i)], \
-       for [i in root_list] data index int(i)-1 using ($4 > 0 ? $1 : -1e9):3 every some[int(i)] with points pt 6 ps 1.3 lw 0.5 lc rgb "#555555"
+       for [i in root_list] data index int(i)-1 using ($4 > 0 ? $1 : -1e9):3 every some[int(i)] with points pt 6 ps 1.3 lw 0.5 lc rgb "#555555", \
+       for [i in root_list] data index int(i)-1 using ($5 > 0 ? $1 : -1e9):(floor_y) with points pt 9 ps 0.7 lc rgb "#777777"
   unset nonlinear x
   set format y ""; unset ylabel
   set for [e=-2:4] for [m in "1 2 5"] ytics add ("" m*10.0**e)
@@ -51,6 +54,7 @@ if (children) {
   set xrange [-0.04*branch:branch*1.06]
   set xtics 0, round_tick(branch/3.0); set format x "%.0f"
   plot for [i in child_list] data index int(i)-1 using 1:3 with linespoints lt int(i) pi some[int(i)], \
-       for [i in child_list] data index int(i)-1 using ($4 > 0 ? $1 : -1e9):3 every some[int(i)] with points pt 6 ps 1.3 lw 0.5 lc rgb "#555555"
+       for [i in child_list] data index int(i)-1 using ($4 > 0 ? $1 : -1e9):3 every some[int(i)] with points pt 6 ps 1.3 lw 0.5 lc rgb "#555555", \
+       for [i in child_list] data index int(i)-1 using ($5 > 0 ? $1 : -1e9):(floor_y) with points pt 9 ps 0.7 lc rgb "#777777"
 }
 unset multiplot

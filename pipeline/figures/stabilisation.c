@@ -72,18 +72,20 @@ static double random_angle(int64_t d)
     return acos(fmin(1, 0.6744897501960817 / sqrt((double)d))) * 180 / acos(-1);
 }
 
-static void write_base(FILE *data, const sd_run_info *info, const curve *c)
+static void write_base(const sd_results *results, FILE *data, const sd_run_info *info,
+                       const curve *c)
 {
     sd_figure_block(data, "the first run; angles in degrees; early: of the initial tokens' mean "
                           "direction in one state");
-    fprintf(data, "step\tto_final\tto_previous\tearly\trandom\tstate\n");
+    fprintf(data, "step\tto_final\tto_previous\tearly\trandom\tstate\tin_question\n");
     for (int64_t s = 0; s < info->n_steps; s++) {
         fprintf(data, "%lld", (long long)info->step[s]);
         sd_figure_number(data, c->to_final[s]);
         sd_figure_number(data, c->to_previous[s]);
         sd_figure_number(data, c->early[s]);
         sd_figure_number(data, random_angle(info->shape.d));
-        fprintf(data, "\t%lld\n", (long long)c->state);
+        fprintf(data, "\t%lld\t%d\n", (long long)c->state,
+                sd_figure_in_question(results, 0, info->step[s]));
     }
 }
 
@@ -131,13 +133,14 @@ static sd_status write_data(const sd_results *results, FILE *data, FILE *caption
         goto done;
     }
     SD_TRY(read_curve(results, info, &c));
-    write_base(data, info, &c);
+    write_base(results, data, info, &c);
     fprintf(caption,
             "Acute angle of the dominant direction of run %s to its last and to its previous "
             "checkpoint's; pale: of the initial tokens' mean direction in state %lld, which exists "
             "before there is a phase; dotted: the median of random pairs in %lld dimensions.",
             info->name, (long long)c.state, (long long)info->shape.d);
     SD_TRY(write_children(results, data, caption, &children));
+    sd_figure_caption_findings(results, 0, "Small triangles at the bottom mark", caption);
     putc('\n', caption);
     *drawn = children > 0 || (info->n_steps > 1 && c.state >= 0);
     if (!*drawn) fputs("Not drawn: one checkpoint, or none with numbers.\n", caption);

@@ -1,7 +1,7 @@
 # stabilisation: how the dominant direction settles during training, as acute angles in degrees.
 # Left: to the run's last checkpoint and to the previous one; pale and dashed: the initial tokens'
 # mean direction in one state, to its last value, which exists before any phase does. Dotted grey:
-# the median angle of two random directions. Right: runs that continue this one,
+# the median angle of two random directions; grey triangles at the bottom: steps with findings. Right: runs that continue this one,
 # to their parent's last checkpoint; on a scale of its own.
 stats data using 0 nooutput
 children = STATS_blocks - 1
@@ -10,6 +10,7 @@ stats data index 0 using 6 nooutput; state = STATS_max
 stats data index 0 using 1 nooutput; middle = STATS_median; span = STATS_max; points = STATS_records
 first = span
 settled = 0; stats data index 0 using (valid(2) ? settled = 1 : 0) nooutput
+asked = 0; stats data index 0 using (column(7) > 0 ? asked = 1 : 0) nooutput
 compared = 0; stats data index 0 using (valid(3) ? compared = 1 : 0) nooutput
 stats data index 0 using ($1 > 0 && $1 < first ? first = $1 : 0) nooutput
 branch = 0; furthest = 5
@@ -48,6 +49,7 @@ if (points > 1) {
   curves = "chance with lines lc rgb '#555555' dt (1.5,3) lw 1.2, data index 0 using 1:4 with lines lc rgb '#999999' dt (6,4) lw 1.6"
   if (compared) { curves = curves.", data index 0 using 1:3 with linespoints lt 2 pt 4 pi sparse(points)" }
   if (settled) { curves = curves.", data index 0 using 1:2 with linespoints lt 1 pi sparse(points)" }
+  if (asked) { curves = curves.", data index 0 using ($7 > 0 ? $1 : NaN):(1.5) with points pt 9 ps 0.7 lc rgb '#777777'" }
   eval "plot ".curves
   unset nonlinear x
   unset ylabel

@@ -14,7 +14,7 @@ sys.path.insert(0, os.environ["SD_SOURCE"] + "/tests/support")
 import program as p
 
 check = p.Checks()
-COMMANDS = {"run": ["--output DIR", "--progress MODE", "STUDY.yaml"], "inspect": ["--families", "MODEL"],
+COMMANDS = {"run": ["--output DIR", "--progress MODE", "STUDY.yaml"], "inspect": ["--base PATH", "--families", "--tensors", "--sha256", "MODEL"],
             "figures": ["--output DIR", "--formats LIST", "STUDY.h5"], "check": ["STUDY.h5"]}
 
 
@@ -48,7 +48,7 @@ def help_and_versions():
         says([command, "ignored", "--help"], f"Usage: singdef {command}")
     says(["--version"], "singdef 0.", "MPI", "PETSc", "SLEPc", "OpenBLAS", "HDF5", "BLAS kernels")
     manual = says(["--manual"], ".TH SINGDEF 1", ".SH EXIT STATUS", *COMMANDS)
-    for option in ("output", "progress", "families", "formats"):
+    for option in ("output", "progress", "families", "tensors", "sha256", "formats"):
         check(f"\\-\\-{option}" in manual, f"the manual has --{option}")
     says(["inspect", "--families"], "llama", "LlamaForCausalLM")
 

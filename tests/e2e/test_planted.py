@@ -93,7 +93,9 @@ def study(folder, runs):
         text += f"  - {{name: {name}, checkpoints: [{entries}]{more}}}\n"
     (folder / "study.yaml").write_text(text)
     result = p.run(["run", folder / "study.yaml", "-o", folder / "out", "--progress", "none"], 2)
-    check(result.returncode == 0 and result.stderr == "", f"{result.returncode} {result.stderr}")
+    said = [line for line in result.stderr.splitlines()  # some models stand in several runs on purpose
+            if "its weights are the same as those of step" not in line]
+    check(result.returncode == 0 and said == [], f"{result.returncode} {result.stderr}")
     check(p.run(["check", folder / "out/study.h5"]).returncode == 0, "the file is sound")
 
 

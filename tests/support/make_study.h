@@ -53,8 +53,8 @@ done:
 }
 
 /* Three runs, not in the order of their names: "zeta" (three steps), "alpha" (another shape, one
- * step, a parent, without the subspace), "empty" (no complete step). One failure, two signatures.
- * `host` is provenance.
+ * step, a parent, without the subspace), "empty" (no complete step). One failure, two findings, two
+ * signatures. `host` is provenance.
  */
 static inline sd_status study_make(const char *path, const char *host)
 {
@@ -72,7 +72,10 @@ static inline sd_status study_make(const char *path, const char *host)
              {"alpha", "llama", "zeta", {2, 7, 7, false}, 50, 1, step1, path1, print1},
              {"empty", "llama", "zeta", {3, 5, 0, true}, 49, 0, NULL, NULL, NULL},
     };
-    const sd_failure    failure = {"zeta", "a/step_500", "a/step_500: its header is cut off", 500};
+    const sd_failure failure    = {"zeta", "a/step_500", "a/step_500: its header is cut off", 500};
+    const sd_finding findings[] = {
+        {"zeta", "a/step_13000", "identical", "the same as step 250", 13000},
+        {"alpha", "b/\xC3\xA9 x/step_200", "missing", "before it step 100 is missing", 100}};
     const sd_provenance provenance = {
         "2020-01-01T00:00:00Z", host, "HDF5", "singdef run", 2, 1, timed, step3, seconds};
 
@@ -80,6 +83,7 @@ static inline sd_status study_make(const char *path, const char *host)
     SD_TRY(sd_study_file_put_version(file, "0.1.0"));
     for (int i = 0; i < 3; i++) SD_TRY(study_put_run(file, &runs[i]));
     SD_TRY(sd_study_file_put_failures(file, 1, &failure));
+    SD_TRY(sd_study_file_put_findings(file, 2, findings));
     SD_TRY(sd_study_file_put_signatures(file, 2, names, distance, chance));
     SD_TRY(sd_study_file_put_provenance(file, &provenance));
     SD_TRY(sd_study_file_commit(file));

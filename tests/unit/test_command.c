@@ -88,6 +88,8 @@ static void an_adapter_s_base_can_be_given(void)
 static void families_need_no_operand(void)
 {
     CHECK(PARSE("inspect", "--families") == SD_OK && got.families && got.operand == NULL);
+    CHECK(PARSE("inspect", "--tensors", "m") == SD_OK && got.tensors && !got.sha256);
+    CHECK(PARSE("inspect", "m", "--sha256") == SD_OK && got.sha256 && !got.tensors);
     REFUSED("--families takes no MODEL; 'x' is one", "inspect", "--families", "x");
     REFUSED("--families takes no value", "inspect", "--families=x");
 }

@@ -130,6 +130,7 @@ static sd_status make_study(int64_t n_steps, int64_t from, bool child, sd_result
     SD_TRY(put_run(file, BASE, NULL, n_steps, from));
     if (child) SD_TRY(put_run(file, CHILD, BASE, 2, from > 0 ? N_STEPS : 0));
     SD_TRY(sd_study_file_put_failures(file, 0, NULL));
+    SD_TRY(sd_study_file_put_findings(file, 0, NULL));
     SD_TRY(sd_study_file_put_signatures(file, 0, NULL, NULL, NULL));
     SD_TRY(sd_study_file_put_provenance(file, &provenance));
     SD_TRY(sd_study_file_commit(file));
@@ -264,7 +265,7 @@ static void the_data_are_the_study_s_numbers(void)
     }
     /* The child starts at its parent's last point, 31.2 / 1.5 = 20.8, and counts on from 5000. */
     text = strstr(text_of("whole", "emergence", "tsv", NULL), "tuned @home");
-    CHECK(text != NULL && strstr(text, "0\t5000\t20.8\t15\n") != NULL);
+    CHECK(text != NULL && strstr(text, "0\t5000\t20.8\t15\t0\n") != NULL);
     /* Layer 4 is the decay layer; each map in its place. */
     text = strstr(text_of("whole", "decay", "tsv", NULL), "\"layer 4\"");
     CHECK(text != NULL && strstr(text, "0\t\"\"\tNaN\tNaN\tNaN\tNaN\tNaN\tNaN\tNaN\n") != NULL);

@@ -102,7 +102,7 @@ static sd_status merge(const char *letters)
         if (!outcome[i].complete && sd_copy_string(text, &outcome[i].message) != SD_OK)
             return SD_ERR_RESOURCE;
     }
-    return sd_merge(study, scratch_path("out"), outcome, &provenance);
+    return sd_merge(study, scratch_path("out"), outcome, &(sd_findings){0}, &provenance);
 }
 
 static void print_finding(void *context, const char *line)

@@ -54,6 +54,22 @@ static void every_value_comes_back_from_its_place(const char *file)
     sd_results_close(&results);
 }
 
+static void findings_come_back(const char *file)
+{
+    sd_results       *results = NULL;
+    int64_t           n       = -1;
+    const sd_finding *found;
+
+    CHECK(sd_results_open(file, &results) == SD_OK);
+    if (results == NULL) return;
+    found = sd_results_findings(results, &n);
+    CHECK(n == 2);
+    CHECK(strcmp(found[0].run, "zeta") == 0 && strcmp(found[0].kind, "identical") == 0);
+    CHECK(found[0].step == 13000 && strcmp(found[0].message, "the same as step 250") == 0);
+    CHECK(strcmp(found[1].path, "b/\xC3\xA9 x/step_200") == 0 && found[1].step == 100);
+    sd_results_close(&results);
+}
+
 static int findings;
 
 static void print_finding(void *context, const char *line)
@@ -90,6 +106,7 @@ int main(int argc, char **argv)
     fputs(sd_message(), stderr);
     runs_keep_their_order_and_their_facts(file);
     every_value_comes_back_from_its_place(file);
+    findings_come_back(file);
     the_check_finds_nothing(file);
     nothing_else_stays_in_the_folder(folder, 1);
     unlink(file);
