@@ -87,6 +87,7 @@ static inline void fuzz_tensor(const sd_format *format, const sd_tensor_file *fi
     for (int64_t at = 0; at < most; at += FUZZ_PIECE) {
         const int64_t count = most - at < FUZZ_PIECE ? most - at : FUZZ_PIECE;
 
+        if (format->prefetch != NULL) format->prefetch(file, i, at, count);
         fuzz_outcome(format->read(file, i, at, count, piece), SD_ERR_INPUT);
         fuzz_outcome(format->read(file, i, info->bytes - at - count, count, piece), SD_ERR_INPUT);
     }
