@@ -13,7 +13,10 @@
 
 static const char NAME[] = "adapter_config.json";
 
-enum { MOST_BYTES = 16 << 20 };
+enum {
+    MOST_BYTES = 16 << 20,
+    MOST_RULES = 4096 /* of a kind: each is compiled, and tried on every module */
+};
 
 /* A pattern of module names, and what it sets. */
 typedef struct {
@@ -217,6 +220,10 @@ static sd_status read_rules(json_t *root, const char *key, bool is_rank, rules *
 
     if (map == NULL || is_unset(map)) return SD_OK;
     SD_REQUIRE(json_is_object(map), SD_ERR_INPUT, "%s: '%s' is no object", NAME, key);
+    SD_REQUIRE(
+        json_object_size(map) <= MOST_RULES, SD_ERR_INPUT,
+        "%s: '%s' has %zu patterns, want at most %d; merge the adapter into its base by PEFT", NAME,
+        key, json_object_size(map), MOST_RULES);
     SD_TRY(sd_alloc((int64_t)json_object_size(map), sizeof *out->rule, &out->rule));
     json_object_foreach(map, pattern, value)
     {

@@ -17,7 +17,8 @@ enum {
     LOCATOR      = 20,      /* of the one before it, in archives of 64 bits                     */
     RECORD       = 56,      /* and of the one that this points to                               */
     TAIL         = LOCATOR + END + 65536, /* where libzip looks for the last record             */
-    MOST_MEMBERS = 1 << 17
+    MOST_MEMBERS = 1 << 15,
+    MOST_TABLE   = 1 << 21 /* bytes: some 25000 members, each with a name as torch gives it */
 };
 
 typedef struct {
@@ -87,22 +88,33 @@ static uint64_t number_at(const char *bytes, int size)
 }
 
 /*
- * The last record counts the members in 16 bits; where a locator is before it, a record of its own
- * does in 64. libzip's table of names can be made slow, with the square of their number.
+ * The last record counts the members in 16 bits, not always all of them, and the bytes of their
+ * table in 32; where a locator is before it, a record of its own does both in 64. libzip looks
+ * names up in a way that a file can make slow, with the square of their number: the table's bytes
+ * bound it.
  */
-static sd_status check_count(const sd_archive *a, const char *locator)
+static sd_status check_table(const sd_archive *a, const char *end, const char *locator)
 {
-    sd_status st = SD_OK;
+    sd_status st    = SD_OK;
+    uint64_t  bytes = number_at(end + 12, 4), count = 0;
     char      record[RECORD];
 
-    if (memcmp(locator, "PK\x06\x07", 4) != 0) return SD_OK;
-    const uint64_t at = number_at(locator + 8, 8);
+    if (locator != NULL && memcmp(locator, "PK\x06\x07", 4) == 0) {
+        const uint64_t at = number_at(locator + 8, 8);
 
-    if (at > (uint64_t)(a->file.bytes - RECORD)) return SD_OK; /* libzip refuses it */
-    SD_TRY(sd_file_read_at(&a->file, a->shown, (int64_t)at, RECORD, record));
-    SD_REQUIRE(number_at(record + 32, 8) <= MOST_MEMBERS, SD_ERR_INPUT,
-               "%s: its zip archive has %" PRIu64 " members, want at most %d", a->shown,
-               number_at(record + 32, 8), MOST_MEMBERS);
+        if (at > (uint64_t)(a->file.bytes - RECORD)) return SD_OK; /* libzip refuses it */
+        SD_TRY(sd_file_read_at(&a->file, a->shown, (int64_t)at, RECORD, record));
+        count = number_at(record + 32, 8);
+        if (bytes == UINT32_MAX || bytes < number_at(record + 40, 8))
+            bytes = number_at(record + 40, 8);
+    }
+    SD_REQUIRE(count <= MOST_MEMBERS, SD_ERR_INPUT,
+               "%s: its zip archive has %" PRIu64 " members, want at most %d", a->shown, count,
+               MOST_MEMBERS);
+    SD_REQUIRE(bytes <= MOST_TABLE, SD_ERR_INPUT,
+               "%s: the table of contents of its zip archive is %" PRIu64
+               " bytes long, want at most %d; save the tensors in several files",
+               a->shown, bytes, MOST_TABLE);
 
 done:
     return st;
@@ -125,7 +137,8 @@ static sd_status check_end(const sd_archive *a)
     for (int64_t k = 0; k <= length - END; k++) {
         if (memcmp(tail + k, "PK\x05\x06", 4) != 0) continue;
         found++;
-        if (k >= LOCATOR && a->file.bytes >= RECORD) SD_TRY(check_count(a, tail + k - LOCATOR));
+        SD_TRY(check_table(a, tail + k,
+                           k >= LOCATOR && a->file.bytes >= RECORD ? tail + k - LOCATOR : NULL));
     }
     SD_REQUIRE(found > 0, SD_ERR_INPUT,
                "%s: is truncated: the table of contents at the end of a zip archive is missing; "

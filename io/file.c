@@ -70,6 +70,7 @@ done:
 
 void sd_file_prefetch(const sd_file *file, int64_t offset, int64_t count)
 {
+    if (count == 0) return; /* to the system it means all that follows */
     posix_fadvise(file->fd, (off_t)offset, (off_t)count, POSIX_FADV_WILLNEED); /* a hint, no more */
 }
 

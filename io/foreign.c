@@ -64,10 +64,13 @@ static const sd_foreign kinds[] = {
     {"an MLX model", "use the model that it was made from", {"weights.npz", "weights.*.npz"}},
     {"an ONNX model", "use the model that it was made from", {"*.onnx", "onnx/*.onnx"}},
 };
-enum { N_KINDS = sizeof kinds / sizeof *kinds };
+enum { N_KINDS = sizeof kinds / sizeof *kinds, MOST_FOLDERS = 1000 };
 
-/* Whether a name with a pattern, of one component or more, is in the folder. */
-static sd_status is_in(const char *path, const char *pattern, bool *out)
+/*
+ * Whether a name with a pattern, of one component or more, is in the folder. Looks into less
+ * than `left` folders: links that lead in circles are more paths than can be walked.
+ */
+static sd_status is_in(const char *path, const char *pattern, int *left, bool *out)
 {
     sd_status            st    = SD_OK;
     const char          *slash = strchr(pattern, '/');
@@ -76,14 +79,16 @@ static sd_status is_in(const char *path, const char *pattern, bool *out)
     const struct dirent *item;
 
     *out = false;
+    --*left;
     SD_TRY(sd_copy_string(pattern, &first));
     if (slash != NULL) first[slash - pattern] = '\0';
     folder = opendir(path);
-    while (folder != NULL && !*out && st == SD_OK && (item = readdir(folder)) != NULL) {
+    while (folder != NULL && !*out && *left > 0 && st == SD_OK &&
+           (item = readdir(folder)) != NULL) {
         *out = fnmatch(first, item->d_name, FNM_PERIOD) == 0;
         if (!*out || slash == NULL) continue;
         st = sd_path_join(path, item->d_name, &inner);
-        if (st == SD_OK) st = is_in(inner, slash + 1, out);
+        if (st == SD_OK) st = is_in(inner, slash + 1, left, out);
         sd_free(inner);
         inner = NULL;
     }
@@ -102,7 +107,9 @@ sd_status sd_foreign_folder(const char *path, const sd_foreign **out)
     *out = NULL;
     for (int k = 0; k < N_KINDS; k++)
         for (const char *const *mark = kinds[k].marks; *mark != NULL; mark++) {
-            SD_TRY(is_in(path, *mark, &found));
+            int left = MOST_FOLDERS;
+
+            SD_TRY(is_in(path, *mark, &left, &found));
             if (!found) continue;
             *out = &kinds[k];
             return SD_OK;

@@ -26,6 +26,13 @@ static bool is_folder(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+static bool is_link(const char *path)
+{
+    struct stat info;
+
+    return lstat(path, &info) == 0 && S_ISLNK(info.st_mode);
+}
+
 static sd_status holds_folder(const char *path, const char *name, bool *out)
 {
     sd_status st   = SD_OK;
@@ -165,7 +172,7 @@ done:
 }
 
 /* Adds the files of a folder below refs/ and of those in it; `name` is its own name, "" at first.
- */
+ * Links to folders, which no tool makes there, are passed over: they may lead in circles. */
 static sd_status add_folder(const char *refs, const char *name, int depth, sd_hub_revisions *list,
                             int64_t *room)
 {
@@ -183,7 +190,7 @@ static sd_status add_folder(const char *refs, const char *name, int depth, sd_hu
         SD_TRY(sd_path_join(refs, inner, &full));
         if (!is_folder(full))
             SD_TRY(add(list, room, inner, full));
-        else if (depth < DEEPEST)
+        else if (depth < DEEPEST && !is_link(full))
             SD_TRY(add_folder(refs, inner, depth + 1, list, room));
         sd_free(inner);
         sd_free(full);

@@ -8,11 +8,7 @@
 #include "io/file.h"
 #include "solvers/base/memory.h"
 
-/*
- * Bytes that jansson 2.14 and the C library's malloc take for a text, at most: measured, and added
- * up from their structures. Every object and array has a table for 8 at the start; tables double,
- * and for a moment the old one is there too.
- */
+/* What a file may take: so many times its bytes, and what a small one needs. */
 enum { MOST_TIMES = 8, SPARE = 16 << 20 };
 
 /*
@@ -52,7 +48,10 @@ sd_status sd_json_parse(const char *text, int64_t length, int64_t file_bytes, co
 {
     sd_status     st     = SD_OK;
     json_error_t  error  = {0};
-    const int64_t memory = memory_of(text, length), most = MOST_TIMES * file_bytes + SPARE;
+    const int64_t memory = memory_of(text, length);
+    const int64_t most   = file_bytes < (INT64_MAX - SPARE) / MOST_TIMES /* holes cost nothing */
+                               ? MOST_TIMES * file_bytes + SPARE
+                               : INT64_MAX;
 
     *out = NULL;
     SD_REQUIRE(memory <= most, SD_ERR_INPUT,

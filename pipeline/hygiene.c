@@ -23,8 +23,13 @@ void sd_hygiene_show(const char *name, char out[SD_SHOWN_LEN])
         length = SD_SHOWN_LEN - 1;
         while (length > 0 && ((unsigned char)name[length] & 0xc0) == 0x80) length--;
     }
-    for (size_t i = 0; i < length; i++)
-        out[i] = (unsigned char)name[i] < ' ' || name[i] == 0x7f ? '?' : name[i];
+    for (size_t i = 0; i < length; i++) {
+        const unsigned char c = (unsigned char)name[i], next = (unsigned char)name[i + 1];
+        /* U+0080 to U+009F are control characters of two bytes, the first of them 0xc2. */
+        const bool is_second = i > 0 && (unsigned char)name[i - 1] == 0xc2 && c < 0xa0;
+
+        out[i] = c < ' ' || c == 0x7f || (c == 0xc2 && next < 0xa0) || is_second ? '?' : name[i];
+    }
     out[length] = '\0';
 }
 

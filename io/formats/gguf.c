@@ -174,22 +174,29 @@ static int64_t stored_row(int64_t r, int64_t size)
     return head * size + in_head % (size / 2) * 2 + in_head / (size / 2);
 }
 
+/* What a range begins with of one row, `n` bytes from `stored` on: takes it off the range. */
+static void take_row(const sd_tensor_info *info, const origin *from, int64_t *offset,
+                     int64_t *count, int64_t *stored, int64_t *n)
+{
+    const int64_t size = info->shape[0] / from->n_heads, bytes = info->bytes / info->shape[0];
+    const int64_t skip = *offset % bytes;
+
+    *n      = bytes - skip < *count ? bytes - skip : *count;
+    *stored = stored_row(*offset / bytes, size) * bytes + skip;
+    *offset += *n;
+    *count -= *n;
+}
+
 static sd_status read_rows(const state *s, const sd_tensor_info *info, const origin *from,
                            int64_t offset, int64_t count, char *out)
 {
-    sd_status     st    = SD_OK;
-    const int64_t size  = info->shape[0] / from->n_heads;
-    const int64_t bytes = info->bytes / info->shape[0];
+    sd_status st = SD_OK;
+    int64_t   stored, n;
 
     while (count > 0) {
-        const int64_t skip = offset % bytes;
-        const int64_t rest = bytes - skip < count ? bytes - skip : count;
-
-        SD_TRY(read_stored(s, from->stored, stored_row(offset / bytes, size) * bytes + skip, rest,
-                           out));
-        out += rest;
-        offset += rest;
-        count -= rest;
+        take_row(info, from, &offset, &count, &stored, &n);
+        SD_TRY(read_stored(s, from->stored, stored, n, out));
+        out += n;
     }
 
 done:
@@ -233,6 +240,30 @@ static sd_status read_bytes(const sd_tensor_file *file, int64_t i, int64_t offse
     return read_stored(s, s->from[i].stored, offset, count, out);
 }
 
+static void prefetch_stored(const state *s, const sd_gguf_tensor *t, int64_t offset, int64_t count)
+{
+    const sd_gguf_type *type   = t->type;
+    const bool          blocks = type->decode != NULL;
+    const int64_t       size   = blocks ? type->elements * (int64_t)sizeof(float) : 1;
+    const int64_t       bytes  = blocks ? type->bytes : 1;
+    const int64_t       first = offset / size, end = (offset + count + size - 1) / size;
+
+    sd_file_prefetch(&s->gguf.file, t->begin + first * bytes, (end - first) * bytes);
+}
+
+static void prefetch(const sd_tensor_file *file, int64_t i, int64_t offset, int64_t count)
+{
+    const state  *s    = file->state;
+    const origin *from = &s->from[i];
+    int64_t       stored, n;
+
+    if (from->n_heads == 0) prefetch_stored(s, from->stored, offset, count);
+    while (from->n_heads > 0 && count > 0) {
+        take_row(&file->tensor[i], from, &offset, &count, &stored, &n);
+        prefetch_stored(s, from->stored, stored, n);
+    }
+}
+
 static sd_status read_config(const sd_tensor_file *file, sd_config **out)
 {
     return sd_gguf_config(&((const state *)file->state)->gguf, out);
@@ -270,6 +301,7 @@ const sd_format sd_format_gguf = {
     .extensions    = {".gguf"},
     .open          = open_file,
     .read          = read_bytes,
+    .prefetch      = prefetch,
     .config        = read_config,
     .has_tokenizer = has_tokenizer,
     .close         = close_file,

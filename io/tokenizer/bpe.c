@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "solvers/base/memory.h"
 
@@ -50,13 +51,10 @@ void sd_bpe_clear(sd_bpe *bpe)
 static sd_merge *find_merge(const sd_bpe *bpe, int32_t left, int32_t right)
 {
     const uint64_t mask = (uint64_t)bpe->n_slots - 1;
-    uint64_t       key  = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+    const uint64_t key  = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+    const uint64_t hash = XXH3_64bits_withSeed(&key, sizeof key, bpe->vocabulary.seed);
 
-    key ^=
-        key >> 32; /* ids are small and dense: a multiplication by an odd constant spreads them */
-    key *= UINT64_C(0x9E3779B97F4A7C15);
-    key ^= key >> 29;
-    for (uint64_t at = key & mask;; at = (at + 1) & mask) {
+    for (uint64_t at = hash & mask;; at = (at + 1) & mask) {
         sd_merge *merge = &bpe->merge[at];
         if (merge->rank < 0 || (merge->left == left && merge->right == right)) return merge;
     }

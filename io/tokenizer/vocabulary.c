@@ -1,6 +1,7 @@
 #include "io/tokenizer/vocabulary.h"
 
 #include <string.h>
+#include <sys/random.h>
 #include <xxhash.h>
 
 #include "solvers/base/memory.h"
@@ -11,6 +12,8 @@ sd_status sd_vocabulary_init(sd_vocabulary *vocabulary)
 {
     *vocabulary         = (sd_vocabulary){.largest_id = -1};
     vocabulary->n_slots = FIRST_SLOTS;
+    if (getrandom(&vocabulary->seed, sizeof vocabulary->seed, GRND_NONBLOCK) < 0)
+        vocabulary->seed = 0; /* early after a boot: as good, but for files made to be slow */
     return sd_alloc(FIRST_SLOTS, sizeof *vocabulary->slot, &vocabulary->slot);
 }
 
@@ -26,7 +29,7 @@ void sd_vocabulary_clear(sd_vocabulary *vocabulary)
 static int64_t find_slot(const sd_vocabulary *vocabulary, const char *token, int64_t length)
 {
     const uint64_t mask = (uint64_t)vocabulary->n_slots - 1;
-    uint64_t       at   = XXH3_64bits(token, (size_t)length) & mask;
+    uint64_t       at   = XXH3_64bits_withSeed(token, (size_t)length, vocabulary->seed) & mask;
 
     for (;; at = (at + 1) & mask) {
         const int64_t number = vocabulary->slot[at];

@@ -1,6 +1,9 @@
 /**
  * @file vocabulary.h
  * @brief A dictionary from token to id: open addressing, keys kept end to end.
+ *
+ * Places depend on a number that each dictionary draws, so that no file can be made whose tokens
+ * all fall together; what is found does not.
  */
 #ifndef SD_IO_TOKENIZER_VOCABULARY_H
 #define SD_IO_TOKENIZER_VOCABULARY_H
@@ -19,6 +22,7 @@ typedef struct {
     int64_t              count, capacity;
     int64_t             *slot; /* n_slots, a power of two: number of an entry + 1, or 0   */
     int64_t              n_slots;
+    uint64_t             seed;       /* of the hashes                                        */
     int32_t              largest_id; /* -1 when empty */
 } sd_vocabulary;
 

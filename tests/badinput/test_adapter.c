@@ -168,6 +168,27 @@ static void a_pattern_that_is_none_is_refused(void)
     CHECK(strncmp(sd_message(), "adapter_config.json: ", 21) == 0);
 }
 
+/* Of 16 MiB there could be half a million, each of some KiB when compiled. */
+static void patterns_have_a_number_that_can_be_tried(void)
+{
+    for (int more = 0; more < 2; more++) {
+        FILE *out = fopen(scratch_path("a/adapter_config.json"), "w");
+
+        scratch_need(out != NULL, "adapter_config.json");
+        fputs("{\"peft_type\": \"LORA\", \"r\": 2, \"lora_alpha\": 4, "
+              "\"base_model_name_or_path\": \"../base\", \"alpha_pattern\": {\"m0\": 1",
+              out);
+        for (int k = 1; k < 4096 + more; k++) fprintf(out, ", \"m%d\": 1", k);
+        fputs("}}", out);
+        scratch_need(fclose(out) == 0, "adapter_config.json");
+        if (more == 0)
+            opens(scratch_path("a"), NULL);
+        else
+            refused("adapter_config.json: 'alpha_pattern' has 4097 patterns, want at most 4096; "
+                    "merge the adapter into its base by PEFT");
+    }
+}
+
 /* ---- tensors ---- */
 
 static void refused_tensors(const shape *list, const char *want)
@@ -333,6 +354,7 @@ int main(void)
     other_kinds_are_refused();
     numbers_out_of_range_are_refused();
     a_pattern_that_is_none_is_refused();
+    patterns_have_a_number_that_can_be_tried();
     factors_that_do_not_fit_are_refused();
     tensors_of_another_model_are_refused();
     whole_tensors_have_the_base_s_shape();

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "io/checkpoint.h"
+#include "io/json.h"
 #include "tests/support/shortage.h"
 #include "tests/support/tensors.h"
 
@@ -333,6 +334,20 @@ static void every_shortage_of_memory_is_survived(void)
     walk_shortages(read_everything);
 }
 
+/* A file with a hole may say that it is as long as a number can be. */
+static void a_length_of_any_size_is_no_trouble(void)
+{
+    static const int64_t bytes[] = {2, INT64_C(1) << 60, INT64_MAX - 1, INT64_MAX};
+
+    for (int k = 0; k < 4; k++) {
+        json_t *root = NULL;
+
+        sd_clear();
+        CHECK(sd_json_parse("{}", 2, bytes[k], "m", &root) == SD_OK);
+        json_decref(root);
+    }
+}
+
 int main(void)
 {
     scratch_open();
@@ -343,6 +358,7 @@ int main(void)
     what_is_no_safetensors_file_is_refused();
     what_the_format_allows_is_taken();
     every_dtype_is_known();
+    a_length_of_any_size_is_no_trouble();
     no_changed_byte_does_harm();
     every_shortage_of_memory_is_survived();
     scratch_close();

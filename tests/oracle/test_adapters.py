@@ -14,6 +14,7 @@ import numpy as np
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.environ["SD_SOURCE"] + "/tests/support")
+import made_torch
 import program as p
 from llama_numpy import from_stored, read_safetensors, to_stored
 
@@ -71,7 +72,8 @@ def write(path, tensors):
 def of_numpy(folder, random, kinds, rows, cols, rank, transposed):
     """A matrix and an embedding of any shape; the base and the factors in any format.
 
-    Where the matrix is transposed, the adapter brings an embedding of its own.
+    Where the matrix is transposed, the adapter brings an embedding of its own. Its factors lie in
+    safetensors, then in a file of torch.save, each second one by columns.
     """
     base, factor = kinds
     adapter = folder / "adapter"
@@ -83,16 +85,25 @@ def of_numpy(folder, random, kinds, rows, cols, rank, transposed):
     a, b, ea, eb = (short(random, s) for s in ((rank, cols), (rows, rank), (rank, rows), (cols, rank)))
     at = "base_model.model."
     own = {at + "e.base_layer.weight": (factor, short(random, (rows, cols)))} if transposed else {}
-    write(adapter / "adapter_model.safetensors",
-          {at + "m.lora_A.weight": (factor, a), at + "m.lora_B.weight": (factor, b),
-           at + "e.lora_embedding_A": (factor, ea), at + "e.lora_embedding_B": (factor, eb)} | own)
+    factors = {at + "m.lora_A.weight": (factor, a), at + "m.lora_B.weight": (factor, b),
+               at + "e.lora_embedding_A": (factor, ea), at + "e.lora_embedding_B": (factor, eb)} | own
     (adapter / "adapter_config.json").write_text(json.dumps(
         {"peft_type": "LORA", "r": rank, "lora_alpha": rank / 2, "fan_in_fan_out": transposed,
          "base_model_name_or_path": ".."}))
     product = b @ a / 2
     start = next(iter(own.values()))[1] if own else e
     want = {"m.weight": w + (product.T if transposed else product), "e.weight": start + (eb @ ea).T / 2, "other": e}
-    label = f"{base} {factor} {rows} x {cols}, rank {rank}"
+    write(adapter / "adapter_model.safetensors", factors)
+    hold(adapter, base, want, f"{base} {factor} {rows} x {cols}, rank {rank}")
+    (adapter / "adapter_model.safetensors").unlink()
+    made_torch.write(adapter / "adapter_model.bin",
+                     {name: made_torch.dense(*f, "CF"[i % 2]) for i, (name, f) in enumerate(factors.items())})
+    hold(adapter, base, want, f"torch {base} {factor} {rows} x {cols}, rank {rank}")
+
+
+def hold(adapter, base, want, label):
+    """Every number is as wanted, to the bit, whatever the pieces."""
+    cols = want["e.weight"].shape[1]
     for piece in (1 << 20, 4 * cols, 4 * cols * 5 + 4, 52, 7):
         got = read(adapter, piece)
         for name, values in want.items():

@@ -212,6 +212,26 @@ static void a_million_letters_do_not_take_quadratic_time(void)
     sd_bpe_clear(&bpe);
 }
 
+/* Pairs that a multiplication by an odd constant, without a secret, would put in one place: found
+ * one by one they would take hours. */
+static void rules_made_to_collide_are_found(void)
+{
+    enum { N = 1 << 20 };
+    sd_bpe bpe;
+
+    CHECK(sd_bpe_init(&bpe, N) == SD_OK);
+    for (int32_t i = 0; i < N; i++) {
+        const uint64_t hash = (uint64_t)(i + 1) << 24; /* backwards, from a hash to its pair */
+        uint64_t       key  = hash ^ hash >> 29 ^ hash >> 58;
+
+        key *= UINT64_C(0xF1DE83E19937733D); /* the inverse of 0x9E3779B97F4A7C15 */
+        key ^= key >> 32;
+        sd_bpe_add_merge(&bpe, (sd_merge){(int32_t)(key >> 32), (int32_t)(uint32_t)key, 7, i});
+    }
+    CHECK(bpe.n_slots == 2 * N);
+    sd_bpe_clear(&bpe);
+}
+
 static void the_vocabulary_finds_what_was_added_and_nothing_else(void)
 {
     sd_vocabulary vocabulary;
@@ -241,6 +261,7 @@ int main(void)
     a_million_letters_do_not_take_quadratic_time();
     the_highest_score_is_merged_first();
     what_is_no_token_becomes_bytes_or_is_unknown_once();
+    rules_made_to_collide_are_found();
     the_vocabulary_finds_what_was_added_and_nothing_else();
     return REPORT();
 }
