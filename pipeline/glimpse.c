@@ -9,7 +9,7 @@
 #include "pipeline/model.h"
 #include "solvers/base/memory.h"
 
-enum { MOST_BLOCKS = 512, LEAST_VALUES = 64, MOST_REMARKS = 32 };
+enum { MOST_BLOCKS = 512, LEAST_VALUES = 64, MOST_REMARKS = SD_TOLD + 2 };
 
 const float *sd_glimpse_values(const sd_glimpse *glimpse)
 {
@@ -40,7 +40,7 @@ typedef struct {
     const sd_checkpoint *checkpoint;
     const sd_family     *family;
     const sd_poll       *poll;
-    int64_t              n_files, n_blocks, n_values, n_remarks;
+    int64_t              n_files, n_blocks, n_values, n_remarks, n_constant;
     int64_t              matrices, stride; /* every stride-th matrix gives a block  */
     group                all, *file;
     float               *value;
@@ -131,7 +131,6 @@ done:
 
 static void remark(taking *t, sd_finding_kind kind, const char *message)
 {
-    if (t->n_remarks == MOST_REMARKS) return;
     t->remark[t->n_remarks].kind = (int32_t)kind;
     snprintf(t->remark[t->n_remarks++].message, SD_FINDING_LEN, "%s", message);
 }
@@ -156,7 +155,8 @@ static sd_status take_tensor(taking *t, int64_t i, int64_t file)
     }
     if (sample.constant) {
         SD_TRY(sd_tensor_scan_read(t->checkpoint, i, false, t->poll, &scan));
-        if (sd_hygiene_constant(info, &scan, text)) remark(t, SD_KIND_CONSTANT, text);
+        if (sd_hygiene_constant(info, &scan, text) && t->n_constant++ < SD_TOLD)
+            remark(t, SD_KIND_CONSTANT, text);
     }
     SD_TRY(sd_poll_now(t->poll));
 
@@ -214,6 +214,10 @@ static sd_status take(taking *t, int64_t task, int64_t budget, sd_glimpse **out)
         sd_tensor_sample_prefetch(t->checkpoint, i);
     for (int64_t i = 0; i < sd_checkpoint_count(t->checkpoint); i++)
         SD_TRY(take_tensor(t, i, sd_checkpoint_file_index(t->checkpoint, i)));
+    if (t->n_constant > SD_TOLD) {
+        sd_hygiene_more_constant(t->n_constant - SD_TOLD, text);
+        remark(t, SD_KIND_CONSTANT, text);
+    }
     if (sd_hygiene_extra(t->checkpoint, t->family, text)) remark(t, SD_KIND_EXTRA, text);
     SD_TRY(write_glimpse(t, task, out));
 

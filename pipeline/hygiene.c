@@ -50,6 +50,11 @@ bool sd_hygiene_constant(const sd_tensor_info *info, const sd_tensor_scan *scan,
     return true;
 }
 
+void sd_hygiene_more_constant(int64_t n, char text[SD_FINDING_LEN])
+{
+    snprintf(text, SD_FINDING_LEN, "tensors of one number only: %" PRId64 " more", n);
+}
+
 /* What blocks do not need, and what frameworks save beside the weights. */
 static bool is_harmless(const char *name)
 {

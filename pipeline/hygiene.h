@@ -12,7 +12,11 @@
 #include "io/tensor_scan.h"
 #include "pipeline/models/family.h"
 
-enum { SD_FINDING_LEN = SD_MESSAGE_LEN, SD_SHOWN_LEN = 97 };
+enum {
+    SD_FINDING_LEN = SD_MESSAGE_LEN,
+    SD_SHOWN_LEN   = 97,
+    SD_TOLD = 5 /* tensors of a checkpoint that a kind of finding names; the others are counted */
+};
 
 /**
  * @brief A name from a file as it is shown: control characters become '?', a long name is cut
@@ -29,6 +33,9 @@ void sd_hygiene_show(const char *name, char out[SD_SHOWN_LEN]);
  */
 bool sd_hygiene_constant(const sd_tensor_info *info, const sd_tensor_scan *scan,
                          char text[SD_FINDING_LEN]);
+
+/** @brief Says that there are n more such tensors, n > 0. */
+void sd_hygiene_more_constant(int64_t n, char text[SD_FINDING_LEN]);
 
 /**
  * @brief Names tensors that have no role in the family.

@@ -158,17 +158,16 @@ static void print_formats(const sd_checkpoint *checkpoint)
     const int  n = count_formats(checkpoint, row);
 
     for (int k = 0; k < n; k++)
-        printf("%s%-12s %" PRId64 " tensors, %" PRId64 " numbers, %.2f MB\n", "tensors      ",
-               row[k].format, row[k].tensors, row[k].elements, (double)row[k].bytes / 1e6);
+        printf("%s%-12s %" PRId64 " tensor%s, %" PRId64 " numbers, %.2f MB\n", "tensors      ",
+               row[k].format, row[k].tensors, row[k].tensors == 1 ? "" : "s", row[k].elements,
+               (double)row[k].bytes / 1e6);
 }
 
 /* ---- what is wrong, and what is conspicuous ---- */
 
-enum { SHOWN = 5 }; /* damaged tensors that are listed; of the others their number is told */
-
 typedef struct {
     bool    list, sha256; /* --tensors, --sha256 */
-    int64_t damaged;
+    int64_t damaged, constant;
 } inspection;
 
 static const char *show_shape(const sd_tensor_info *info, char out[256])
@@ -201,7 +200,7 @@ static void print_findings(inspection *in, const sd_checkpoint *checkpoint, int6
     const int64_t         odd  = scan->n_nan + scan->n_infinite;
     char                  text[SD_FINDING_LEN], place[SD_PLACE_LEN], name[SD_SHOWN_LEN];
 
-    if (odd > 0 && in->damaged++ < SHOWN) {
+    if (odd > 0 && in->damaged++ < SD_TOLD) {
         sd_element_place(info, scan->first, place);
         sd_hygiene_show(info->name, name);
         printf("finding      %s: tensor '%s' holds %" PRId64 " NaN and %" PRId64
@@ -209,7 +208,22 @@ static void print_findings(inspection *in, const sd_checkpoint *checkpoint, int6
                sd_checkpoint_file_of(checkpoint, i), name, scan->n_nan, scan->n_infinite,
                info->elements, place);
     }
-    if (sd_hygiene_constant(info, scan, text)) printf("finding      %s\n", text);
+    if (sd_hygiene_constant(info, scan, text) && in->constant++ < SD_TOLD)
+        printf("finding      %s\n", text);
+}
+
+/* Of the tensors that are not listed. */
+static void print_counts(const inspection *in)
+{
+    const int64_t damaged = in->damaged - SD_TOLD, constant = in->constant - SD_TOLD;
+    char          text[SD_FINDING_LEN];
+
+    if (damaged > 0)
+        printf("finding      %" PRId64 " more tensor%s NaN or infinities\n", damaged,
+               damaged == 1 ? " holds" : "s hold");
+    if (constant <= 0) return;
+    sd_hygiene_more_constant(constant, text);
+    printf("finding      %s\n", text);
 }
 
 /* Reads every tensor once. */
@@ -228,9 +242,7 @@ static sd_status read_tensors(const sd_checkpoint *checkpoint, inspection *in)
         if (in->list) print_tensor(sd_checkpoint_tensor(checkpoint, i), &scan);
         print_findings(in, checkpoint, i, &scan);
     }
-    if (in->damaged > SHOWN)
-        printf("finding      %" PRId64 " more tensors hold NaN or infinities\n",
-               in->damaged - SHOWN);
+    print_counts(in);
     SD_TRY(sd_fingerprint(checkpoint, (const char(*)[SD_XXH128_HEX])hex, fingerprint));
     printf("fingerprint  %s\n", fingerprint);
 
@@ -271,7 +283,7 @@ sd_status sd_inspect(const sd_arguments *arguments)
 {
     sd_status        st         = SD_OK;
     sd_checkpoint   *checkpoint = NULL;
-    inspection       in         = {arguments->tensors, arguments->sha256, 0};
+    inspection       in         = {arguments->tensors, arguments->sha256, 0, 0};
     const sd_family *family;
     sd_model         model;
     char             extra[SD_FINDING_LEN];
@@ -292,9 +304,8 @@ sd_status sd_inspect(const sd_arguments *arguments)
     SD_TRY(named(arguments->operand, read_tensors(checkpoint, &in)));
     if (in.sha256) SD_TRY(named(arguments->operand, print_file_hashes(checkpoint)));
     SD_REQUIRE(in.damaged == 0, SD_ERR_INPUT,
-               "%s: %" PRId64 " tensors hold NaN or infinities; a run would leave this checkpoint "
-               "out",
-               arguments->operand, in.damaged);
+               "%s: %" PRId64 " tensor%s NaN or infinities; a run would leave this checkpoint out",
+               arguments->operand, in.damaged, in.damaged == 1 ? " holds" : "s hold");
 
 done:
     sd_checkpoint_close(&checkpoint);

@@ -8,6 +8,7 @@
 /* Derived in docs/hygiene.md. */
 enum { LEAST_BLOCKS = 8 };
 static const double CHANCE = 4.0, LEAST_MEMORY = 0.5, LEAST_GAIN = 0.1, NARROW = 0.75;
+static const double HASTE          = 10.0;
 static const double RIGHT_OF_NOISE = 0.70710678118654752, VOTES = 0.75;
 
 typedef struct {
@@ -150,7 +151,8 @@ static int64_t next_of(const judge *g, int64_t group, int64_t j, int64_t directi
 }
 
 /* At an end of the series: its next member keeps so much in the next interval, of at least half the
- * length, that one more would not have lost everything. */
+ * length, that one more would not have lost everything; at the beginning, not even HASTE times as
+ * fast. */
 static bool memory_is_long(const judge *g, int64_t group, int64_t j, int64_t direction)
 {
     const int64_t near = next_of(g, group, j, direction);
@@ -159,7 +161,9 @@ static bool memory_is_long(const judge *g, int64_t group, int64_t j, int64_t dir
     if (far < 0) return false;
     const int64_t to_near = (g->t->step[near] - g->t->step[j]) * direction;
     const int64_t onwards = (g->t->step[far] - g->t->step[near]) * direction;
-    return correlation(g, near, far) >= LEAST_MEMORY && to_near / 2 <= onwards;
+    const double  memory  = correlation(g, near, far);
+    if (memory < LEAST_MEMORY || to_near / 2 > onwards) return false;
+    return direction < 0 || pow(memory, HASTE * (double)to_near / (double)onwards) > chance(g);
 }
 
 static void find_unrelated(judge *g)

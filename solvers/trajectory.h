@@ -8,7 +8,8 @@
  * them) and s(j; p, q) = <w_j - w_p, w_j - w_q>, which is smallest where j lies between p and q:
  *
  * - unrelated: c(j, i) <= 4 / sqrt(N), chance, for all i of the run, while its neighbours are
- * related across it; at the ends: while the next interval, at least half as long, keeps c >= 1/2.
+ * related across it; at the ends: while the next interval, at least half as long, keeps c >= 1/2;
+ * at the beginning: c so near to 1 that memory which fades ten times as fast would still be seen.
  * - elsewhere: neighbours p, q in the series, not around j, are related and nearer to it and have
  * an s smaller by more than a tenth of the lengths |w_j - w_i| |w_j - w_k| of its own place.
  * - detour: cos of the angle under which j sees its two neighbours is above 3/4.

@@ -358,6 +358,11 @@ def sound(file):
           (figures / "emergence.svg").read_bytes() != marked, "they mark nothing")
 
 
+def all_zero(tensors):
+    for name, (dtype, shape, data) in tensors.items():
+        tensors[name] = dtype, shape, bytes(len(data))
+
+
 def inspected(folder, base):
     result = p.run(["inspect", folder / "nan"])
     lines = [line for line in result.stdout.splitlines() if line.startswith("finding")]
@@ -368,6 +373,12 @@ def inspected(folder, base):
     check(result.returncode == 0 and "finding" not in result.stdout, f"norms of ones are no finding: {result.stdout}")
     result = p.run(["inspect", folder / "contents13000_0/zero"])
     check(result.returncode == 0 and result.stdout.count("finding") == 1 and "is zero" in result.stdout, f"{result.stdout}")
+    zeros = changed(base[3][1], folder / "zeros", all_zero)
+    result = p.run(["inspect", zeros])
+    lines = [line for line in result.stdout.splitlines() if line.startswith("finding")]
+    check(len(lines) == 6 and lines[-1].endswith("tensors of one number only: 51 more"), f"one screen: {result.stdout}")
+    found = findings(folder, [(7, zeros)])
+    check([f[2] for f in found] == ["constant"] * 6 and "51 more" in " ".join(f[3] for f in found), f"{found}")
     result = p.run(["inspect", base[3][1], "--tensors", "--sha256"])
     tensors = read(base[3][1])
     for name, (dtype, shape, data) in tensors.items():

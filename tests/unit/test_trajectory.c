@@ -114,6 +114,20 @@ static void parts_of_a_forgetful_run(uint64_t seed)
     }
 }
 
+/* Learning is fastest at first: what the first interval erases, while the next keeps 0.6, is no
+ * stranger; at the end it is. */
+static void forgotten_beginning(uint64_t seed)
+{
+    static const kind forgetful = {0.6, 0.8, 0, 0, 1, false};
+    int               order[]   = {-1, 0, 1};
+
+    make(&forgetful, 3, seed);
+    CHECK(judge(3, order) == 0);
+    order[0] = 0, order[1] = 1, order[2] = -1;
+    CHECK(judge(3, order) == 1);
+    CHECK(verdict[2].place == SD_PLACE_UNRELATED);
+}
+
 static void strangers(int64_t n)
 {
     int order[MOST];
@@ -197,7 +211,10 @@ int main(void)
             exchanged(9);
             detour(9);
         }
-    for (uint64_t seed = 91; seed < 94; seed++) parts_of_a_forgetful_run(seed);
+    for (uint64_t seed = 91; seed < 94; seed++) {
+        parts_of_a_forgetful_run(seed);
+        forgotten_beginning(seed);
+    }
     nothing_to_judge();
     return REPORT();
 }
