@@ -65,14 +65,6 @@ sd_status sd_unit_write(const sd_unit *unit, const char *file);
  */
 sd_status sd_unit_read(const char *file, sd_unit **out);
 
-/**
- * @brief Reads info and shape only: enough to see whether a unit still matches.
- *
- * `*out` has no variables (value[] all NULL). Cheap: no values, no checksums of values.
- * Errors: as sd_unit_read().
- */
-sd_status sd_unit_read_info(const char *file, sd_unit **out);
-
 /* ---- study.h5, written ---- */
 
 typedef struct sd_study_file sd_study_file;

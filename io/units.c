@@ -172,26 +172,6 @@ done:
     return st;
 }
 
-sd_status sd_unit_read_info(const char *file, sd_unit **out)
-{
-    sd_status   st    = SD_OK;
-    const sd_h5 h5    = {file, SD_ERR_CHECK};
-    sd_unit    *unit  = NULL;
-    hid_t       id    = H5I_INVALID_HID;
-    int64_t     bytes = 0;
-
-    SD_TRY(sd_alloc(1, sizeof *unit, &unit));
-    SD_TRY(sd_h5_file_open(&h5, &id, &bytes));
-    SD_TRY(get_info(&h5, id, &unit->info, &unit->shape));
-    *out = unit;
-    unit = NULL;
-
-done:
-    sd_h5_file_abandon(&id);
-    sd_unit_destroy(&unit);
-    return st;
-}
-
 /* The file must be as large as the values it claims, before anything is allocated for them. */
 static sd_status check_size(const sd_h5 *h5, const sd_shape *shape, int64_t file_bytes)
 {

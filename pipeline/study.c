@@ -16,7 +16,15 @@ enum { MAX_KEYS = 24, LONGEST_NAME = 100, HINT = 256 };
 
 /* ---- a map's keys, as a table ---- */
 
-typedef enum { KIND_INT, KIND_BOOL, KIND_CHOICE, KIND_PATH, KIND_STRING, KIND_CUSTOM } kind;
+typedef enum {
+    KIND_INT,
+    KIND_BOOL,
+    KIND_CHOICE,
+    KIND_SECOND, /* a bool: whether the second of two words is chosen */
+    KIND_PATH,
+    KIND_STRING,
+    KIND_CUSTOM
+} kind;
 
 typedef struct row row;
 struct row {
@@ -24,8 +32,8 @@ struct row {
     kind        kind;
     size_t      offset;      /* of the field in the target                                     */
     int64_t     least, most; /* KIND_INT                                                       */
-    /* KIND_CHOICE: words in the order of the enum, NULL-terminated. A leading '!' marks one that
-     * this version knows and cannot do yet. KIND_BOOL: "!" when only false can be done.         */
+    /* KIND_CHOICE, KIND_SECOND: words in the enum's order, NULL-terminated. A leading '!' marks one
+     * that this version knows and cannot do yet. KIND_BOOL: "!" when only false can be done. */
     const char *const *choices;
     sd_status (*custom)(sd_study *study, const sd_yaml *node, void *target);
 };
@@ -111,6 +119,18 @@ static sd_status read_choice(const sd_study *study, const sd_yaml *node, const r
                 sd_nearest_hint(shown_value(node), words, hint, HINT));
 }
 
+static sd_status read_second(const sd_study *study, const sd_yaml *node, const row *r, bool *out)
+{
+    sd_status st     = SD_OK;
+    int       choice = 0;
+
+    SD_TRY(read_choice(study, node, r, &choice));
+    *out = choice == 1;
+
+done:
+    return st;
+}
+
 static sd_status read_string(const sd_study *study, const sd_yaml *node, char **out)
 {
     if (node->kind != SD_YAML_SCALAR || node->scalar[0] == '\0')
@@ -142,6 +162,7 @@ static sd_status read_value(sd_study *study, const sd_yaml *node, const row *r, 
     case KIND_INT: return read_int(study, node, r->least, r->most, field);
     case KIND_BOOL: return read_bool(study, node, r, field);
     case KIND_CHOICE: return read_choice(study, node, r, field);
+    case KIND_SECOND: return read_second(study, node, r, field);
     case KIND_PATH: return read_path(study, node, field);
     case KIND_STRING: return read_string(study, node, field);
     case KIND_CUSTOM: return r->custom(study, node, target);
@@ -190,34 +211,6 @@ static const char *const MATRICES[]   = {"layer", "attention", "ffn", NULL};
 static const char *const FORMATS[]    = {"pdf", "svg", "png", NULL};
 
 #define FIELD(type, field) offsetof(type, field)
-
-static sd_status read_input(sd_study *study, const sd_yaml *node, void *target)
-{
-    const row r      = {"input", KIND_CHOICE, 0, 0, 0, INPUTS, NULL};
-    int       choice = 0;
-    sd_status st     = SD_OK;
-
-    (void)target;
-    SD_TRY(read_choice(study, node, &r, &choice));
-    study->linear.scaled_input = choice == 1;
-
-done:
-    return st;
-}
-
-static sd_status read_values(sd_study *study, const sd_yaml *node, void *target)
-{
-    const row r      = {"values", KIND_CHOICE, 0, 0, 0, VALUES, NULL};
-    int       choice = 0;
-    sd_status st     = SD_OK;
-
-    (void)target;
-    SD_TRY(read_choice(study, node, &r, &choice));
-    study->spectrum.all_values = choice == 1;
-
-done:
-    return st;
-}
 
 /* A list of words; calls `take` with the index of each. */
 static sd_status read_words(sd_study *study, const sd_yaml *node, const char *const *words,
@@ -293,7 +286,7 @@ static sd_status read_linear(sd_study *study, const sd_yaml *node, void *target)
 {
     static const row rows[] = {
         {"estimator", KIND_CHOICE, FIELD(sd_study, linear.estimator), 0, 0, ESTIMATORS, NULL},
-        {"input", KIND_CUSTOM, 0, 0, 0, NULL, read_input},
+        {"input", KIND_SECOND, FIELD(sd_study, linear.scaled_input), 0, 0, INPUTS, NULL},
         {"biases", KIND_BOOL, FIELD(sd_study, linear.biases), 0, 0, NULL, NULL},
         {"centring", KIND_BOOL, FIELD(sd_study, linear.centring), 0, 0, FALSE_ONLY, NULL},
         {"samples", KIND_INT, FIELD(sd_study, linear.samples), 1, 1 << 30, NULL, NULL},
@@ -307,7 +300,7 @@ static sd_status read_spectrum(sd_study *study, const sd_yaml *node, void *targe
 {
     static const row rows[] = {
         {"matrices", KIND_CUSTOM, 0, 0, 0, NULL, read_matrices},
-        {"values", KIND_CUSTOM, 0, 0, 0, NULL, read_values},
+        {"values", KIND_SECOND, FIELD(sd_study, spectrum.all_values), 0, 0, VALUES, NULL},
         {"count", KIND_INT, FIELD(sd_study, spectrum.count), 1, 1 << 20, NULL, NULL},
         {"solver", KIND_CHOICE, FIELD(sd_study, spectrum.solver), 0, 0, SOLVERS, NULL},
         {0}};

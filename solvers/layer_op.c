@@ -180,7 +180,7 @@ static sd_status create(const sd_block *block, const sd_linear_options *options,
     }
     SD_TRY(sum_shared_heads(op));
     if (op->a2 == NULL) SD_TRY(fit_closed_form(op, options));
-    SD_TRY(set_post(op, &block->post1, (sd_layer_map){.attention = 1}, &op->unit1, &op->post1));
+    SD_TRY(set_post(op, &block->post1, sd_map_attention_part(), &op->unit1, &op->post1));
     SD_TRY(set_post(op, &block->post2, sd_map_ffn(), &op->unit2, &op->post2));
     *out = op;
     op   = NULL;

@@ -209,9 +209,9 @@ done:
 
 static sd_status read_bytes_model(reader *r)
 {
-    sd_status     st = SD_OK;
-    sd_tokenizer *to = r->tokenizer;
-    const char   *name;
+    sd_status     st   = SD_OK;
+    sd_tokenizer *to   = r->tokenizer;
+    const char   *name = "";
     bool          ignores_merges;
 
     SD_TRY(read_text(r, pre_key, &name));
@@ -366,9 +366,9 @@ done:
 
 sd_status sd_tokenizer_take_gguf(sd_tokenizer *tokenizer)
 {
-    sd_status   st = SD_OK;
-    reader      r  = {.path = tokenizer->path, .tokenizer = tokenizer, .unknown = -1};
-    const char *model;
+    sd_status   st    = SD_OK;
+    reader      r     = {.path = tokenizer->path, .tokenizer = tokenizer, .unknown = -1};
+    const char *model = "";
 
     tokenizer->largest_id = -1;
     SD_TRY(sd_gguf_open(tokenizer->path, tokenizer->path, &r.gguf));

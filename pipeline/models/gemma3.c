@@ -16,6 +16,23 @@ static const char *const understood[] = {"sliding_window",        "layer_types",
                                          "query_pre_attn_scalar", "rope_parameters.full_attention",
                                          "rope_local_base_freq",  NULL};
 
+/* One kind of positions for both kinds of layers: the reference passes over it. */
+static sd_status refuse_flat_positions(const sd_config *config)
+{
+    static const char *const keys[] = {"rope_parameters.rope_type", "rope_parameters.rope_theta",
+                                       "rope_parameters.factor"};
+    sd_status                st     = SD_OK;
+
+    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+        SD_REQUIRE(!sd_config_has(config, keys[k]), SD_ERR_INPUT,
+                   "%s: '%s' is of no kind of layers, want it in 'full_attention' or "
+                   "'sliding_attention'",
+                   sd_config_shown(config), keys[k]);
+
+done:
+    return st;
+}
+
 static sd_status read_config(const sd_config *config, sd_model *out)
 {
     sd_status   st      = SD_OK;
@@ -40,6 +57,7 @@ static sd_status read_config(const sd_config *config, sd_model *out)
     SD_TRY(sd_config_bool(config, "attention_bias", &out->attention_bias));
     SD_TRY(sd_config_real(config, "query_pre_attn_scalar", 1e-9, 1e9, &scalar));
     SD_TRY(sd_read_windows(config, 6, out));
+    SD_TRY(refuse_flat_positions(config));
     SD_TRY(sd_find_rope_section(config, &section));
     if (sd_config_has(config, "rope_scaling")) {
         SD_TRY(sd_read_rope(config, section, "rope_theta", &out->rope));

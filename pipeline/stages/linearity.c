@@ -3,8 +3,8 @@
  * fit F explains, about the means, on the states of real tokens, and on the Gaussian population
  * that the fit was made for. The paper fits the rows to N(0, I) and applies gamma2 afterwards, so
  * for its input the population is what the FFN sees without gamma2; real states come with it.
- * Behind a post-norm f and F are both of unit size before its gamma: F is then not the best fit in
- * length, and the share can be negative.
+ * Behind a post-norm the length of F is a convention, and what is asked for is the share that the
+ * best multiple of F explains.
  */
 #include <math.h>
 
@@ -56,6 +56,33 @@ static double explained(int64_t n, int64_t d, const float *y, const double *fit)
     return total > 0 ? 1 - left / total : NAN;
 }
 
+static double mean_of(int64_t n, int64_t d, const double *x)
+{
+    double sum = 0;
+
+    for (int64_t t = 0; t < n; t++) sum += x[t * d];
+    return sum / (double)n;
+}
+
+/* Stretches fit to its multiple nearest to y, about their means; to 0 where it opposes y. */
+static void stretch(int64_t n, int64_t d, const float *y, double *fit)
+{
+    double both = 0, size = 0;
+
+    for (int64_t i = 0; i < d; i++) {
+        const double mean = mean_of(n, d, fit + i);
+
+        for (int64_t t = 0; t < n; t++) {
+            const double df = fit[t * d + i] - mean;
+
+            both += df * y[t * d + i];
+            size += df * df;
+        }
+    }
+    const double multiple = both > 0 ? both / size : 0;
+    for (int64_t i = 0; i < n * d; i++) fit[i] *= multiple;
+}
+
 /* R^2 of F on n states; `taken_out`: a gamma2 that F carries and f does not, or NULL. */
 static sd_status r_squared(const sd_block *block, const sd_layer_op *op, const float *taken_out,
                            int64_t n, const float *x, double *out)
@@ -75,6 +102,7 @@ static sd_status r_squared(const sd_block *block, const sd_layer_op *op, const f
     for (int64_t i = 0; taken_out != NULL && i < n * d; i++)
         if (taken_out[i % d] != 0) in[i] /= taken_out[i % d];
     SD_TRY(sd_layer_op_apply_block(op, sd_map_ffn(), n, in, fit));
+    if (block->post2.gamma != NULL) stretch(n, d, y, fit);
     *out = explained(n, d, y, fit);
 
 done:

@@ -103,6 +103,9 @@ static const struct {
      "config.json: 'model_type' is \"gemma2\", which contradicts 'architectures', want \"gemma\""},
     {&one, "{\"sliding_window\": 4}",
      "config.json: 'sliding_window' changes the model's numbers and is not supported"},
+    {&three, "{\"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": 5e5}}",
+     "config.json: 'rope_parameters.rope_type' is of no kind of layers, want it in "
+     "'full_attention' or 'sliding_attention'"},
     {&two, "{\"use_bidirectional_attention\": true}",
      "config.json: 'use_bidirectional_attention' changes the model's numbers and is not supported"},
     {&two, "{\"hidden_activation\": \"tanh\"}",

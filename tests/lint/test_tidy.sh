@@ -14,8 +14,8 @@ mapfile -t files < <(tracked 'pipeline/*.c' 'solvers/*.c' 'io/*.c' | while IFS= 
 done)
 [ ${#files[@]} -gt 0 ] || { echo "there are no C files"; exit 1; }
 printf '%s\0' "${files[@]}" |
-    timeout 600 xargs -0 -n 4 -P "$(nproc)" clang-tidy -p "$(dirname "$commands")" --quiet 2>&1 |
+    timeout 850 xargs -0 -n 4 -P "$(nproc)" clang-tidy -p "$(dirname "$commands")" --quiet 2>&1 |
     grep -vE '^[0-9]+ warnings? (and [0-9]+ errors? )?generated|^Suppressed|^$|warnings? treated as error'
 status=${PIPESTATUS[1]}
-[ "$status" != 124 ] || echo "not done after 600 s"
+[ "$status" != 124 ] || echo "not done after 850 s"
 exit $((status != 0))

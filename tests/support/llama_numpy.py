@@ -179,18 +179,41 @@ class Llama:
         """Without its gamma."""
         return x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + self.eps)
 
-    def attention(self, layer, x):
-        """One sequence."""
+    def embed(self, ids):
+        return self.tensors["model.embed_tokens.weight"][ids]
+
+    def positions(self, layer):
+        return rope_frequencies(self.config, self.d_head)
+
+    def cut(self, layer, part, heads, x):
+        return self.linear(layer, part, x).reshape(len(x), heads, self.d_head)
+
+    def logits(self, q, k):
+        return np.einsum("ihc,jhc->hij", q, k) / math.sqrt(self.d_head)
+
+    def seen(self, layer, n):
+        return np.tri(n, dtype=bool)
+
+    def attention_output(self, layer, x):
+        """One sequence; before what stands behind the branch."""
         x = self.norm(x) * self.weight(layer, "norm1")
-        frequency = rope_frequencies(self.config, self.d_head)
-        cut = lambda part, heads: self.linear(layer, part, x).reshape(len(x), heads, self.d_head)
-        q, k = turn(cut("wq", self.heads), frequency), turn(cut("wk", self.kv), frequency)
-        k, v = (np.repeat(y, self.heads // self.kv, axis=1) for y in (k, cut("wv", self.kv)))
-        score = np.einsum("ihc,jhc->hij", q, k) / math.sqrt(self.d_head)
-        score = np.where(np.tri(len(x), dtype=bool), score, -np.inf)
+        frequency = self.positions(layer)
+        q = turn(self.cut(layer, "wq", self.heads, x), frequency)
+        k, v = turn(self.cut(layer, "wk", self.kv, x), frequency), self.cut(layer, "wv", self.kv, x)
+        k, v = (np.repeat(y, self.heads // self.kv, axis=1) for y in (k, v))
+        score = np.where(self.seen(layer, len(x)), self.logits(q, k), -np.inf)
         share = np.exp(score - score.max(axis=-1, keepdims=True))
         share /= share.sum(axis=-1, keepdims=True)
         return self.linear(layer, "wo", np.einsum("hij,jhc->ihc", share, v).reshape(len(x), -1))
+
+    def ffn_output(self, layer, x):
+        """On what its rows see; before what stands behind the branch."""
+        return self.linear(layer, "down",
+                           self.phi(self.linear(layer, "gate", x)) * self.linear(layer, "up", x))
+
+    def attention(self, layer, x):
+        """One sequence."""
+        return self.finish(layer, "post1", self.attention_output(layer, x))
 
     def ffn(self, layer, x):
         """Behind its norm."""
@@ -198,12 +221,11 @@ class Llama:
 
     def ffn_rows(self, layer, x):
         """On what its rows see."""
-        return self.linear(layer, "down",
-                           self.phi(self.linear(layer, "gate", x)) * self.linear(layer, "up", x))
+        return self.finish(layer, "post2", self.ffn_output(layer, x))
 
     def states(self, sequences):
         """States [N + 1, tokens, d], and those between the branches [N, tokens, d]."""
-        x = [self.tensors["model.embed_tokens.weight"][ids] for ids in sequences]
+        x = [self.embed(ids) for ids in sequences]
         states, middle = [np.concatenate(x)], []
         for layer in range(self.layers):
             x = [s + self.attention(layer, s) for s in x]
@@ -212,7 +234,30 @@ class Llama:
             states.append(np.concatenate(x))
         return np.array(states), np.array(middle)
 
-    # ---- linear maps ----
+    # ---- what stands behind a branch: nothing ----
+
+    has_post = False
+
+    def finish(self, layer, post, y):
+        return y
+
+    def divisor(self, y):
+        """What the norm there divides an output by."""
+        return np.ones(len(y))
+
+    def finish_map(self, layer, post, m):
+        """The branch's map, and the divisor that is assumed in it."""
+        return m, 1.0
+
+    def finish_error(self, layer, y, error):
+        """Bound of the FFN's error, entry by entry, from that of y."""
+        return error
+
+    def reach(self, layer):
+        """How far each channel's row of the FFN's last matrix reaches."""
+        return np.linalg.norm(self.weight(layer, "down"), axis=1)
+
+    # ---- linear maps, but for what stands behind ----
 
     def attention_map(self, layer):
         """A: what a single token's attention does to its normed state."""
@@ -237,7 +282,11 @@ class Llama:
         return self.weight(layer, "down") @ rows * (1.0 if scaled else gamma)
 
     def ffn_jacobian(self, layer, x):
-        """d ffn / d norm(x) at one token's state, by central differences: the norm is left out."""
+        """d ffn / d norm(x) at one token's state: the norm is left out."""
+        return self.output_jacobian(layer, x)
+
+    def output_jacobian(self, layer, x):
+        """The same of ffn_output, by central differences."""
         x, step = self.norm(x), 1e-6
         gamma = self.weight(layer, "norm2")
         a, c = (self.linear(layer, part, x * gamma) for part in ("gate", "up"))

@@ -63,8 +63,8 @@ def plant(model, layer, token, see, add, neuron=0):
     """Makes one neuron of a layer (from 0) add the vector `add` to a token that stands alone.
 
     Its rows see the unit vector `see` behind the norm; the column is set so that the token's state,
-    as the layers below make it, gets `add` exactly. `add` may be a function of the state between
-    the branches.
+    as the layers below make it, gets `add` exactly (from the FFN's last matrix, where a norm stands
+    behind it). `add` may be a function of the state between the branches.
     """
     at = model.states([[token]])[1][layer][0]
     gate, up, down = (model.weight(layer, part) for part in ("gate", "up", "down"))

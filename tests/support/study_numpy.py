@@ -29,10 +29,11 @@ def without(e, channel):
     return out
 
 
-def explained(y, fit):
-    """Share of the variance of y that fit explains, both about their means."""
-    left = y - fit - (y - fit).mean(axis=0)
-    return 1 - (left ** 2).sum() / ((y - y.mean(axis=0)) ** 2).sum()
+def explained(y, fit, any_length=False):
+    """Share of the variance of y that fit, or its best multiple, explains, all about their means."""
+    y, fit = y - y.mean(axis=0), fit - fit.mean(axis=0)
+    multiple = max(0, (y * fit).sum() / (fit * fit).sum()) if any_length else 1
+    return 1 - ((y - multiple * fit) ** 2).sum() / (y ** 2).sum()
 
 
 class Layer:
@@ -40,8 +41,8 @@ class Layer:
 
     def __init__(self, model, layer, scaled, biases):
         one = np.eye(model.d)
-        self.attention = model.attention_map(layer)
-        self.ffn = model.ffn_map(layer, scaled, biases)
+        self.attention, self.r1 = model.finish_map(layer, "post1", model.attention_map(layer))
+        self.ffn, self.r2 = model.finish_map(layer, "post2", model.ffn_map(layer, scaled, biases))
         self.paper = (one + self.ffn) @ (one + self.attention) - one
         self.sum = self.attention + self.ffn
         self.triplet_maps = {"linear": self.paper + one, "attention": one + self.attention,
@@ -50,7 +51,7 @@ class Layer:
 
     def scaled(self, s1, s2):
         one = np.eye(len(self.ffn))
-        return (one + self.ffn / s2) @ (one + self.attention / s1) - one
+        return (one + self.ffn * self.r2 / s2) @ (one + self.attention * self.r1 / s1) - one
 
 
 def nearest_eigenpair(m, e):
@@ -80,8 +81,9 @@ class Comparison:
         self.layers = [Layer(model, l, scaled, biases) for l in range(model.layers)]
         self.states, self.middle = model.states(sequences)
         self.norm = np.linalg.norm(self.states, axis=2)
+        self.lengths = [len(s) for s in sequences]
         self.initial = np.zeros(self.norm.shape[1], dtype=bool)
-        self.initial[np.cumsum([0] + [len(s) for s in sequences[:-1]])] = True
+        self.initial[np.cumsum([0] + self.lengths[:-1])] = True
         # States are kept of initial tokens and of those that stand out.
         self.kept = self.initial | (self.norm > 4 * np.median(self.norm, axis=1, keepdims=True))
         self.phases, self.margin = find_phases(self.norm, self.initial)
@@ -201,7 +203,7 @@ class Comparison:
         x = self.middle[layer]
         x = x[np.arange(min(SAMPLE, len(x))) * len(x) // min(SAMPLE, len(x))]
         y, linear = model.ffn(layer, x), model.norm(x) @ fit.T
-        want = explained(y, linear)
+        want = explained(y, linear, model.has_post)
         # A state off by EPS moves its normed vector by EPS sqrt(d), and y - fit by the Jacobian's.
         moved = EPS * math.sqrt(model.d) * np.array(
             [[np.linalg.norm(j, 2), np.linalg.norm(j - fit, 2)]
@@ -209,8 +211,12 @@ class Comparison:
         total = np.linalg.norm(y - y.mean(axis=0))
         of_y, of_left = np.linalg.norm(moved, axis=0) / total
         share = 1 - want
-        self.close(f"r2 of layer {layer + 1}, real", real, want,
-                   1.1 * (2 * math.sqrt(share) * of_left + of_left ** 2 + 2 * share * of_y))
+        tolerance = 2 * math.sqrt(share) * of_left + of_left ** 2 + 2 * share * of_y
+        if model.has_post:  # the squared cosine of an angle: how far do y and linear turn?
+            off = EPS * math.sqrt(model.d * len(x)) * np.linalg.norm(fit, 2)
+            turned = of_y + off / np.linalg.norm(linear - linear.mean(axis=0))
+            tolerance = 2 * math.sqrt(want * share) * turned + turned ** 2
+        self.close(f"r2 of layer {layer + 1}, real", real, want, 1.1 * tolerance)
         # The population that the fit is made for: without gamma2 where it is applied afterwards.
         # The program's own draws are one block among others: six of the blocks' standard deviations.
         random = np.random.default_rng(layer)
@@ -219,7 +225,7 @@ class Comparison:
         blocks = []
         for _ in range(20):
             x = model.norm(random.standard_normal((SAMPLE, model.d)))
-            blocks.append(explained(model.ffn_rows(layer, x * seen), x @ (fit / carried).T))
+            blocks.append(explained(model.ffn_rows(layer, x * seen), x @ (fit / carried).T, model.has_post))
         self.close(f"r2 of layer {layer + 1}, gaussian", gaussian, np.mean(blocks), 6 * np.std(blocks))
         want = SOLVERS.get(self.solver)
         if want:
@@ -232,7 +238,7 @@ class Comparison:
         want = {key: self.per_phase(f"linear/{key}") for key in ("angle", "angle_axis", "angle_deflated")}
         for layer in range(self.model.layers):
             axis = np.zeros(self.model.d)
-            axis[np.argmax(np.linalg.norm(self.model.weight(layer, "down"), axis=1))] = 1
+            axis[np.argmax(self.model.reach(layer))] = 1
             for k in range(len(self.phases)):
                 top = top_channel(e[k])
                 want["angle"][layer, k] = acute(u[layer], e[k])
@@ -244,6 +250,7 @@ class Comparison:
     def truth(self):
         change, ratio = self.per_phase("decay/true_change"), self.per_phase("decay/norm_ratio")
         scale, tolerance = self.per_phase("decay/scale"), self.per_phase("decay/true_change")
+        scale_off = scale.copy()
         rms = lambda norm: np.sqrt(norm ** 2 / self.model.d + self.model.eps)
         between = np.linalg.norm(self.middle, axis=2)
         for k in range(len(self.phases)):
@@ -252,11 +259,29 @@ class Comparison:
             for layer in range(self.model.layers):
                 before, after = self.norm[layer, tokens], self.norm[layer + 1, tokens]
                 ratio[layer, k] = np.mean(after / before)
-                scale[layer, k] = [rms(before).mean(), rms(between[layer, tokens]).mean()]
+                behind, off = self.behind(layer, tokens)
+                divisors = [rms(before), rms(between[layer, tokens])] * behind
+                scale[layer, k] = divisors.mean(axis=1)
+                scale_off[layer, k] = (divisors * (EPS + off)).mean(axis=1)
                 change[layer, k], tolerance[layer, k] = self.true_change(layer, tokens, e, direction.error)
         self.close("decay/norm_ratio", self.get("decay/norm_ratio"), ratio, 2.1 * EPS * ratio)
-        self.close("decay/scale", self.get("decay/scale"), scale, 1.1 * EPS * scale)
+        self.close("decay/scale", self.get("decay/scale"), scale, 1.1 * scale_off)
         self.close("decay/true_change", self.get("decay/true_change"), change, tolerance)
+
+    def behind(self, layer, tokens):
+        """What post-norms divide the branches' outputs at some tokens by, and its relative error."""
+        model, cuts = self.model, np.cumsum(self.lengths)[:-1]
+        attended = np.concatenate([model.attention_output(layer, x)
+                                   for x in np.split(self.states[layer], cuts)])[tokens]
+        x = self.middle[layer, tokens]
+        fed = model.ffn_output(layer, model.norm(x) * model.weight(layer, "norm2"))
+        if not model.has_post:
+            return np.ones((2, len(tokens))), np.zeros((2, len(tokens)))
+        self.check(self.initial[tokens].all(), f"{self.name}: attention is linear for initial tokens alone")
+        slope = [np.full(len(tokens), np.linalg.norm(model.attention_map(layer), 2)),
+                 [np.linalg.norm(model.output_jacobian(layer, row), 2) for row in x]]
+        behind = np.array([model.divisor(attended), model.divisor(fed)])
+        return behind, EPS * np.array(slope) / behind
 
     def true_change(self, layer, tokens, e, error):
         """Over the tokens whose states are kept; NaN where less than a tenth of them lies along e."""
@@ -375,7 +400,8 @@ class Comparison:
         slope = np.abs(model.phi(gate + step) - model.phi(gate - step)) / (2 * step)
         hidden = np.abs(model.phi(gate) * up)
         of_hidden = EPS * hidden + 1.1 * (slope * of_gate * np.abs(up) + np.abs(model.phi(gate)) * of_up)
-        return np.abs(model.weight(layer, "down")) @ (EPS * hidden + of_hidden)             + EPS * np.abs(model.bias(layer, "down"))
+        error = np.abs(model.weight(layer, "down")) @ (EPS * hidden + of_hidden) + EPS * np.abs(model.bias(layer, "down"))
+        return model.finish_error(layer, model.ffn_output(layer, y), error)
 
     def derived(self):
         """Of a run of one checkpoint: the dominant direction, and nothing to compare it with but itself."""

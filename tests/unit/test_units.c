@@ -64,17 +64,6 @@ static void what_was_written_is_read(const char *file, bool subspace)
     sd_unit_destroy(&unit);
 }
 
-static void the_info_alone_is_read_without_values(const char *file)
-{
-    sd_unit *unit = NULL;
-
-    CHECK(sd_unit_read_info(file, &unit) == SD_OK);
-    if (unit == NULL) return;
-    CHECK(strcmp(unit->info.key, "0123") == 0 && unit->shape.d == 5);
-    CHECK(unit->value[0] == NULL);
-    sd_unit_destroy(&unit);
-}
-
 static void missing_numbers_stay_missing(const char *file)
 {
     sd_unit *unit = make_unit(true), *back = NULL;
@@ -97,7 +86,6 @@ int main(void)
     a_new_unit_is_missing_everything();
     what_was_written_is_read(file, false); /* a group that nobody asked for is not there */
     what_was_written_is_read(file, true);
-    the_info_alone_is_read_without_values(file);
     missing_numbers_stay_missing(file);
     unlink(file);
     CHECK(rmdir(folder) == 0); /* no temporary stays */
