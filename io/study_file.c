@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -212,88 +213,71 @@ done:
     return st;
 }
 
-static sd_status put_failure_columns(const sd_h5 *h5, hid_t group, int64_t n,
-                                     const sd_failure *failure, hid_t scale)
-{
-    sd_status    st   = SD_OK;
-    const char **text = NULL;
-    int64_t     *step = NULL;
+/* A column of a table of rows, and where a row holds it: a `const char *` or an int64_t. */
+typedef struct {
+    sd_column_id id;
+    size_t       at;
+} field;
 
-    SD_TRY(sd_alloc(n, sizeof *text, &text));
-    SD_TRY(sd_alloc(n, sizeof *step, &step));
-    for (int64_t i = 0; i < n; i++) text[i] = failure[i].run;
-    SD_TRY(put_column(h5, group, SD_C_FAILURE_RUN, n, scale, text));
-    for (int64_t i = 0; i < n; i++) step[i] = failure[i].step;
-    SD_TRY(put_column(h5, group, SD_C_FAILURE_STEP, n, scale, step));
-    for (int64_t i = 0; i < n; i++) text[i] = failure[i].path;
-    SD_TRY(put_column(h5, group, SD_C_FAILURE_PATH, n, scale, text));
-    for (int64_t i = 0; i < n; i++) text[i] = failure[i].message;
-    SD_TRY(put_column(h5, group, SD_C_FAILURE_MESSAGE, n, scale, text));
+static sd_status put_field(const sd_h5 *h5, hid_t group, const field *f, int64_t n,
+                           const void *rows, size_t row_bytes, hid_t scale)
+{
+    sd_status    st = SD_OK;
+    const size_t bytes =
+        sd_columns[f->id].type == SD_COLUMN_TEXT ? sizeof(const char *) : sizeof(int64_t);
+    const char *at     = (const char *)rows + f->at;
+    char       *column = NULL;
+
+    SD_TRY(sd_alloc(n, (int64_t)bytes, &column));
+    for (size_t i = 0; i < (size_t)n; i++) memcpy(column + i * bytes, at + i * row_bytes, bytes);
+    SD_TRY(put_column(h5, group, f->id, n, scale, column));
 
 done:
-    sd_free(step);
-    sd_free(text);
+    sd_free(column);
+    return st;
+}
+
+/* A table of its own group: a counter, and the columns up to the one called SD_C_COUNT. */
+static sd_status put_table(const sd_study_file *file, sd_column_id counter, const field *fields,
+                           int64_t n, const void *rows, size_t row_bytes)
+{
+    sd_status   st    = SD_OK;
+    const sd_h5 h5    = writing(file);
+    hid_t       group = H5I_INVALID_HID;
+    hid_t       scale = H5I_INVALID_HID;
+
+    SD_TRY(sd_h5_group(&h5, file->id, sd_columns[counter].group, &group));
+    SD_TRY(put_counter(&h5, group, counter, n, &scale));
+    for (const field *f = fields; f->id != SD_C_COUNT; f++)
+        SD_TRY(put_field(&h5, group, f, n, rows, row_bytes, scale));
+
+done:
+    sd_h5_close(&scale);
+    sd_h5_close(&group);
     return st;
 }
 
 sd_status sd_study_file_put_failures(sd_study_file *file, int64_t n, const sd_failure *failure)
 {
-    sd_status   st    = SD_OK;
-    const sd_h5 h5    = writing(file);
-    hid_t       group = H5I_INVALID_HID;
-    hid_t       scale = H5I_INVALID_HID;
+    static const field fields[] = {{SD_C_FAILURE_RUN, offsetof(sd_failure, run)},
+                                   {SD_C_FAILURE_STEP, offsetof(sd_failure, step)},
+                                   {SD_C_FAILURE_PATH, offsetof(sd_failure, path)},
+                                   {SD_C_FAILURE_MESSAGE, offsetof(sd_failure, message)},
+                                   {SD_C_COUNT, 0}};
 
-    SD_TRY(sd_h5_group(&h5, file->id, "failures", &group));
-    SD_TRY(put_counter(&h5, group, SD_C_FAILURE, n, &scale));
-    SD_TRY(put_failure_columns(&h5, group, n, failure, scale));
-
-done:
-    sd_h5_close(&scale);
-    sd_h5_close(&group);
-    return st;
-}
-
-static sd_status put_finding_columns(const sd_h5 *h5, hid_t group, int64_t n,
-                                     const sd_finding *finding, hid_t scale)
-{
-    sd_status    st   = SD_OK;
-    const char **text = NULL;
-    int64_t     *step = NULL;
-
-    SD_TRY(sd_alloc(n, sizeof *text, &text));
-    SD_TRY(sd_alloc(n, sizeof *step, &step));
-    for (int64_t i = 0; i < n; i++) text[i] = finding[i].run;
-    SD_TRY(put_column(h5, group, SD_C_FINDING_RUN, n, scale, text));
-    for (int64_t i = 0; i < n; i++) step[i] = finding[i].step;
-    SD_TRY(put_column(h5, group, SD_C_FINDING_STEP, n, scale, step));
-    for (int64_t i = 0; i < n; i++) text[i] = finding[i].path;
-    SD_TRY(put_column(h5, group, SD_C_FINDING_PATH, n, scale, text));
-    for (int64_t i = 0; i < n; i++) text[i] = finding[i].kind;
-    SD_TRY(put_column(h5, group, SD_C_FINDING_KIND, n, scale, text));
-    for (int64_t i = 0; i < n; i++) text[i] = finding[i].message;
-    SD_TRY(put_column(h5, group, SD_C_FINDING_MESSAGE, n, scale, text));
-
-done:
-    sd_free(step);
-    sd_free(text);
-    return st;
+    return put_table(file, SD_C_FAILURE, fields, n, failure, sizeof *failure);
 }
 
 sd_status sd_study_file_put_findings(sd_study_file *file, int64_t n, const sd_finding *finding)
 {
-    sd_status   st    = SD_OK;
-    const sd_h5 h5    = writing(file);
-    hid_t       group = H5I_INVALID_HID;
-    hid_t       scale = H5I_INVALID_HID;
+    static const field fields[] = {{SD_C_FINDING_RUN, offsetof(sd_finding, run)},
+                                   {SD_C_FINDING_STEP, offsetof(sd_finding, step)},
+                                   {SD_C_FINDING_PATH, offsetof(sd_finding, path)},
+                                   {SD_C_FINDING_KIND, offsetof(sd_finding, kind)},
+                                   {SD_C_FINDING_MESSAGE, offsetof(sd_finding, message)},
+                                   {SD_C_COUNT, 0}};
 
-    SD_TRY(sd_h5_group(&h5, file->id, "findings", &group));
-    SD_TRY(put_counter(&h5, group, SD_C_FINDING, n, &scale));
-    SD_TRY(put_finding_columns(&h5, group, n, finding, scale));
-
-done:
-    sd_h5_close(&scale);
-    sd_h5_close(&group);
-    return st;
+    return put_table(file, SD_C_FINDING, fields, n, finding, sizeof *finding);
 }
 
 sd_status sd_study_file_put_signatures(sd_study_file *file, int64_t m, const char *const *name,
